@@ -1,0 +1,6 @@
+// Programs that transform graphs: derivatives forward and backward, and vectorization.
+
+export { type GradOptions, grad, valueAndGrad } from './grad.ts'
+export { jvp } from './jvp.ts'
+export { linearize, vjp } from './linearize.ts'
+export { type Axes, type VmapOptions, vmap } from './vmap.ts'

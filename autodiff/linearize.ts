@@ -1,0 +1,174 @@
+// Reverse mode is forward mode, then transposition. `linearize` runs a function on duals whose tangents are recorded on a
+// tape, a graph that is linear in them; what the tape captured are the saved activations. `transpose` runs a tape backwards.
+
+import {
+  type Aval,
+  add,
+  Builder,
+  bind,
+  Constant,
+  evaluate,
+  type Graph,
+  interpret,
+  Literal,
+  type MaybeZero,
+  trace,
+  tree,
+  type Value,
+  type Var,
+  zerosLike,
+} from '../core/index.ts'
+import { jvpGraph, valuesOf } from './jvp.ts'
+
+/** A linear map: a graph of tangents, the values it captured, and for each result whether it is not just zero. */
+export interface Tape {
+  readonly graph: Graph
+  readonly residuals: readonly Value[]
+  readonly nonzero: readonly boolean[]
+}
+
+/** Evaluates a graph at `inputs` and records its derivative with respect to those that `wanted` chooses. */
+export function linearizeGraph(
+  graph: Graph,
+  inputs: readonly Value[],
+  captured: readonly Value[],
+  wanted: readonly boolean[],
+): { readonly outputs: readonly Value[]; readonly tape: Tape } {
+  const builder = new Builder()
+  const duals = jvpGraph(
+    graph,
+    inputs.map((primal, k) => ({ primal, tangent: wanted[k] ? builder.input(primal.aval) : null })),
+    captured,
+  )
+  const nonzero = duals.map(({ tangent }) => tangent !== null)
+  const tape = builder.finish(duals.flatMap(({ tangent }) => tangent ?? []))
+  return {
+    outputs: duals.map(({ primal }) => primal),
+    tape: { graph: tape.graph, residuals: tape.captured, nonzero },
+  }
+}
+
+/** The cotangents of a tape's inputs, from those of its nonzero outputs. */
+export function transposeTape({ graph, residuals }: Tape, cotangents: readonly MaybeZero[]): MaybeZero[] {
+  const known = new Map<Var, Value>(graph.captures.map((variable, k) => [variable, residuals[k]!]))
+  const sums = new Map<Var, Value>()
+  const accumulate = (atom: Var | Literal, ct: MaybeZero): void => {
+    if (ct === null || atom instanceof Literal) return
+    const sum = sums.get(atom)
+    sums.set(atom, sum === undefined ? ct : add(sum, ct))
+  }
+  for (const [k, output] of graph.outputs.entries()) accumulate(output, cotangents[k] ?? null)
+  for (const { primitive, inputs, params, outputs } of graph.equations.toReversed()) {
+    const cts = outputs.map((output) => sums.get(output) ?? null)
+    if (cts.every((ct) => ct === null)) continue
+    if (primitive.transpose === undefined)
+      throw new Error(`transpose: ${primitive.name} is not linear; give its record a transpose rule`)
+    const operands = inputs.map((atom): Value | Aval => {
+      if (atom instanceof Literal) return new Constant(atom.value, atom.aval)
+      return known.get(atom) ?? atom.aval
+    })
+    for (const [k, ct] of primitive.transpose(cts, operands, params).entries()) accumulate(inputs[k]!, ct)
+  }
+  return graph.inputs.map((variable) => sums.get(variable) ?? null)
+}
+
+/** A linear function as a graph, applied to tangents. */
+const applyTape = ({ graph, residuals }: Tape, tangents: readonly Value[]): Value[] =>
+  interpret<Value>(
+    graph,
+    tangents,
+    residuals,
+    ({ primitive, params }, inputs) => bind(primitive, inputs, params),
+    ({ value, aval }) => new Constant(value, aval),
+  )
+
+/** A function at a point: its value there, its tape, and how trees of its inputs and outputs are taken apart. */
+interface Linearized<A extends readonly unknown[], R> {
+  readonly value: R
+  readonly outputs: readonly Value[]
+  readonly tape: Tape
+  readonly inputs: readonly Value[]
+  readonly args: A
+  rebuild(outputs: readonly Value[]): R
+}
+
+/** Traces and linearizes `f`; outside of a trace, the forward pass runs as one program. */
+function linearizeAt<A extends readonly unknown[], R>(
+  op: string,
+  f: (...args: A) => R,
+  args: A,
+): Linearized<A, R> {
+  const inputs = valuesOf(op, args)
+  const { graph, captured, rebuild } = trace(op, f, args)
+  let tape: Tape | undefined
+  const [outputs, residuals] = evaluate((): [readonly Value[], readonly Value[]] => {
+    const linear = linearizeGraph(
+      graph,
+      inputs,
+      captured,
+      inputs.map(({ dtype }) => dtype === 'f32'),
+    )
+    tape = linear.tape
+    return [linear.outputs, linear.tape.residuals]
+  })
+  return { value: rebuild(outputs), outputs, tape: { ...tape!, residuals }, inputs, args, rebuild }
+}
+
+/**
+ * The value of `f` at the arguments, and its derivative there as a function of tangents, which can be called many times.
+ *
+ * @example
+ * import { linearize, mul, tensor } from 'cotangent'
+ * const [y, tangent] = linearize((x) => mul(x, x), tensor(3))
+ * await tangent(tensor(1)).item() // 6
+ */
+export function linearize<A extends readonly unknown[], R>(
+  f: (...args: A) => R,
+  ...args: A
+): [R, (...tangents: A) => R] {
+  const { value, outputs, tape, inputs, rebuild } = linearizeAt('linearize', f, args)
+  const pushforward = (...tangents: A): R =>
+    evaluate(() => {
+      const ts = valuesOf('linearize', tangents)
+      const moved = applyTape(
+        tape,
+        ts.filter((_, k) => inputs[k]!.dtype === 'f32'),
+      )
+      let next = 0
+      return rebuild(outputs.map((output, k) => (tape.nonzero[k] ? moved[next++]! : zerosLike(output))))
+    })
+  return [value, pushforward]
+}
+
+/**
+ * The value of `f` at the arguments, and the function that takes a cotangent of the value to those of the arguments.
+ * Integer arguments get zeros.
+ *
+ * @example
+ * import { mul, tensor, vjp } from 'cotangent'
+ * const [y, pullback] = vjp((x, z) => mul(x, z), tensor(3), tensor(5))
+ * const [cx, cz] = pullback(tensor(1))
+ * await cx.item() // 5
+ */
+export function vjp<A extends readonly unknown[], R>(
+  f: (...args: A) => R,
+  ...args: A
+): [R, (cotangent: R) => A] {
+  const { value, outputs, tape, inputs } = linearizeAt('vjp', f, args)
+  const pullback = (cotangent: R): A =>
+    evaluate(() => {
+      const cts = valuesOf('vjp', cotangent)
+      for (const [k, output] of outputs.entries())
+        if (!cts[k]?.aval.equals(output.aval))
+          throw new TypeError(
+            `vjp: cotangent ${k} is ${cts[k]?.aval ?? 'missing'} but the output is ${output.aval}; they must agree`,
+          )
+      const found = transposeTape(
+        tape,
+        cts.filter((_, k) => tape.nonzero[k]),
+      )
+      const all = inputs.map((input) => (input.dtype === 'f32' ? found.shift() : null) ?? zerosLike(input))
+      return tree.unflatten(args, all) as unknown as A
+    })
+  return [value, pullback]
+}

@@ -1,0 +1,108 @@
+// Vectorization: a graph is evaluated on values that know along which axis their examples lie. What the examples share is
+// computed once.
+
+import {
+  Aval,
+  type BatchAxis,
+  type Batched,
+  bind,
+  broadcastTo,
+  Constant,
+  evaluate,
+  interpret,
+  moveaxis,
+  trace,
+  tree,
+  type Value,
+} from '../core/index.ts'
+import { valuesOf } from './jvp.ts'
+
+/** One axis for all leaves, or a tree whose leaves hold for what is below them; `null` shares a value among examples. */
+export type Axes = BatchAxis | readonly Axes[] | { readonly [key: string]: Axes }
+
+export interface VmapOptions {
+  /** For each argument, where its examples lie. A number, or `null`, holds for all arguments. */
+  readonly inAxes?: Axes
+  /** Where the examples go in the results. */
+  readonly outAxes?: Axes
+}
+
+/** The axis of every leaf of `target`, from a tree that may end above the leaves. */
+function spread(op: string, axes: Axes, target: unknown): BatchAxis[] {
+  if (axes === null || typeof axes === 'number') return tree.leaves(target).map(() => axes)
+  const branch = target as Record<string, unknown>
+  const keys = Array.isArray(target) ? [...target.keys()].map(String) : Object.keys(branch).sort()
+  return keys.flatMap((key) => {
+    const inner = (axes as Record<string, Axes>)[key]
+    if (inner === undefined) throw new TypeError(`vmap: ${op} has nothing at "${key}"; give an axis or null`)
+    return spread(op, inner, branch[key])
+  })
+}
+
+const normal = (axis: number, rank: number, what: string): number => {
+  if (axis < -rank || axis >= rank) throw new RangeError(`vmap: axis ${axis} is outside ${what}`)
+  return axis < 0 ? axis + rank : axis
+}
+
+/**
+ * `f` for a batch of examples at once. `f` is written for one example; nested `vmap`s batch along several axes.
+ *
+ * @example
+ * import { sum, tensor, vmap } from 'cotangent'
+ * await vmap((row) => sum(row))(tensor([[1, 2], [3, 4]])).data() // [3, 7]
+ */
+export function vmap<A extends readonly unknown[], R>(
+  f: (...args: A) => R,
+  { inAxes = 0, outAxes = 0 }: VmapOptions = {},
+): (...args: A) => R {
+  return (...args) =>
+    evaluate(() => {
+      const values = valuesOf('vmap', args)
+      const axes = spread('inAxes', inAxes, args).map((axis, k) =>
+        axis === null ? null : normal(axis, values[k]!.rank, `an argument of type ${values[k]!.aval}`),
+      )
+      const sizes = axes.flatMap((axis, k) => (axis === null ? [] : [values[k]!.shape[axis]!]))
+      const [size] = sizes
+      if (size === undefined)
+        throw new TypeError('vmap: no argument has a batch axis; give inAxes at least one number')
+      const other = sizes.find((extent) => extent !== size)
+      if (other !== undefined)
+        throw new TypeError(`vmap: arguments have ${size} and ${other} examples; their batch axes must agree`)
+      const examples = values.map(
+        ({ shape, dtype }, k) =>
+          new Aval(
+            shape.filter((_, axis) => axis !== axes[k]),
+            dtype,
+          ),
+      )
+      const { graph, captured, rebuild } = trace('vmap', f, tree.unflatten(args, examples) as unknown as A)
+      const outputs = interpret<Batched>(
+        graph,
+        values.map((value, k) => ({ value, axis: axes[k]! })),
+        captured.map((value) => ({ value, axis: null })),
+        ({ primitive, params }, inputs) =>
+          inputs.every(({ axis }) => axis === null)
+            ? bind(
+                primitive,
+                inputs.map(({ value }) => value),
+                params,
+              ).map((value) => ({ value, axis: null }))
+            : primitive.batch(inputs, params, size),
+        ({ value, aval }) => ({ value: new Constant(value, aval), axis: null }),
+      )
+      const result = rebuild(outputs.map(({ value }) => value))
+      const wanted = spread('outAxes', outAxes, result)
+      return rebuild(outputs.map((output, k) => place(output, wanted[k]!, size)))
+    })
+}
+
+/** Moves the examples to the axis that is wanted, repeating a value they share. */
+function place({ value, axis }: Batched, wanted: BatchAxis, size: number): Value {
+  if (wanted === null) {
+    if (axis !== null)
+      throw new TypeError('vmap: outAxes is null for a result that differs between examples; give a number')
+    return value
+  }
+  const front = axis === null ? broadcastTo(value, [size, ...value.shape]) : value
+  return moveaxis(front, axis ?? 0, normal(wanted, front.rank, `a result of type ${front.aval}`))
+}

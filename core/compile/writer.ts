@@ -1,0 +1,220 @@
+// Spells scalar expressions in WGSL. Several lanes of one expression are written as vectors: the lanes have the same form
+// and differ only in their indices, so loads of neighbours become one load of a `vec4`.
+
+import type { Affine, IndexAtom } from '../affine.ts'
+import type { DType } from '../dtype.ts'
+import type { Scalar } from '../scalar.ts'
+
+export const vectorWidth = 4
+
+/** A WGSL expression and its number of components. */
+export interface Spelled {
+  readonly text: string
+  readonly width: 1 | 4
+}
+
+const infix = new Set(['+', '-', '*', '/', '%', '&', '|', '^', '<<', '>>', '==', '!=', '<', '<='])
+
+/** How an array input is bound: by elements, or by vectors of four. */
+export type Grain = 'element' | 'vector'
+
+export const typeName = (dtype: DType, width: 1 | 4 = 1): string => (width === 1 ? dtype : `vec4<${dtype}>`)
+
+/** What a buffer holds; it cannot hold bools. */
+export const storageType = (dtype: DType): 'f32' | 'i32' | 'u32' => (dtype === 'bool' ? 'u32' : dtype)
+
+/** Numbers that WGSL has no literal for are made of bits that it does not know at compile time. */
+function literal(value: number, dtype: DType): string {
+  if (dtype === 'bool') return value !== 0 ? 'true' : 'false'
+  if (dtype === 'u32') return `${value >>> 0}u`
+  if (dtype === 'i32') return value === -(2 ** 31) ? 'i32(-2147483647 - 1)' : `${value}i`
+  if (Number.isNaN(value)) return 'nan'
+  const single = Math.fround(value)
+  if (!Number.isFinite(single)) return single > 0 ? 'infinity' : '-infinity'
+  if (Object.is(single, -0)) return '-0.0f'
+  const digits = String(single)
+  return /[.e]/.test(digits) ? `${digits}f` : `${digits}.0f`
+}
+
+/** `spelled` with `width` components. */
+export const widen = ({ text, width }: Spelled, dtype: DType, to: 1 | 4): string =>
+  width === to ? text : `${typeName(dtype, to)}(${text})`
+
+function operation(op: string, type: string, args: readonly string[]): string {
+  const [a, b, c] = args as [string, string, string]
+  if (op === 'negate') return `-(${a})`
+  if (op === 'not') return `!(${a})`
+  if (op === 'cast') return `${type}(${a})`
+  if (op === 'bitcast') return `bitcast<${type}>(${a})`
+  if (op === 'select') return `select(${c}, ${b}, ${a})`
+  return infix.has(op) ? `${a} ${op} ${b}` : `${op}(${args.join(', ')})`
+}
+
+/** The body of a kernel: statements, and the names of what is known. */
+export class Writer {
+  readonly lines: string[] = []
+  /** Inputs of which some load is a vector; they are bound as arrays of vectors. */
+  readonly vectors = new Set<number>()
+  readonly #spelled = new Map<string, Spelled>()
+  readonly #names = new Map<string, string>()
+  readonly #scopes: { readonly spelled: string[]; readonly names: string[] }[] = []
+  #named = 0
+  #indent = 1
+  usesSpecial = false
+  readonly #grainOf: (input: number) => Grain
+
+  /** `grainOf` says how an input is bound; a first pass finds out by writing and looking at `vectors`. */
+  constructor(grainOf: (input: number) => Grain) {
+    this.#grainOf = grainOf
+  }
+
+  line(text: string): void {
+    this.lines.push('  '.repeat(this.#indent) + text)
+  }
+
+  /** Writes `head {`, the body and `}`. What is named inside is unknown outside. */
+  block(head: string, body: () => void): void {
+    this.line(`${head} {`)
+    this.#indent++
+    this.#scopes.push({ spelled: [], names: [] })
+    body()
+    const { spelled, names } = this.#scopes.pop()!
+    for (const key of spelled) this.#spelled.delete(key)
+    for (const text of names) this.#names.delete(text)
+    this.#indent--
+    this.line('}')
+  }
+
+  /** Makes an expression known under a name, such as the accumulator of a loop. */
+  define(element: Scalar, text: string, width: 1 | 4): void {
+    this.#spelled.set(element.key, { text, width })
+    this.#scopes.at(-1)?.spelled.push(element.key)
+  }
+
+  /** A name for an expression, the same name for the same text. */
+  name(text: string, prefix = 'v'): string {
+    const known = this.#names.get(text)
+    if (known !== undefined) return known
+    const name = `${prefix}${this.#named++}`
+    this.line(`let ${name} = ${text};`)
+    this.#names.set(text, name)
+    this.#scopes.at(-1)?.names.push(text)
+    return name
+  }
+
+  /** Spells the lanes of an expression. */
+  spell(lanes: readonly Scalar[]): Spelled {
+    const key = lanes.every((lane) => lane.key === lanes[0]!.key)
+      ? lanes[0]!.key
+      : lanes.map((lane) => lane.key).join()
+    const known = this.#spelled.get(key)
+    if (known !== undefined) return known
+    const spelled = this.#spell(lanes)
+    this.#spelled.set(key, spelled)
+    this.#scopes.at(-1)?.spelled.push(key)
+    return spelled
+  }
+
+  #spell(lanes: readonly Scalar[]): Spelled {
+    const [first] = lanes as [Scalar, ...Scalar[]]
+    switch (first.kind) {
+      case 'constant': {
+        const text = literal(first.value, first.dtype)
+        if (/nan|infinity/.test(text)) this.usesSpecial = true
+        return { text, width: 1 }
+      }
+      case 'position':
+        return this.#spellPosition(lanes.map((lane) => (lane as typeof first).index))
+      case 'load':
+        return this.#spellLoad(
+          first.input,
+          first.dtype,
+          lanes.map((lane) => (lane as typeof first).offset),
+        )
+      case 'reduced':
+        throw new Error('compile: a reduction was read before it was done; this is a defect of the compiler')
+      case 'apply':
+        return this.#spellApply(
+          first,
+          first.args.map((_, k) => this.spell(lanes.map((lane) => (lane as typeof first).args[k]!))),
+        )
+    }
+  }
+
+  #spellPosition(indices: readonly Affine[]): Spelled {
+    const [first] = indices as [Affine, ...Affine[]]
+    if (indices.every((index) => index.key === first.key))
+      return { text: `u32(${this.index(first)})`, width: 1 }
+    return { text: this.name(`vec4<u32>(${indices.map((index) => this.index(index)).join(', ')})`), width: 4 }
+  }
+
+  #spellLoad(input: number, dtype: DType, offsets: readonly Affine[]): Spelled {
+    const [first] = offsets as [Affine, ...Affine[]]
+    const decode = (text: string, width: 1 | 4): Spelled => {
+      const zero = width === 1 ? '0u' : 'vec4<u32>()'
+      return { text: this.name(dtype === 'bool' ? `${text} != ${zero}` : text), width }
+    }
+    if (offsets.every((offset) => offset.key === first.key)) return decode(this.#element(input, first), 1)
+    if (isVector(offsets)) {
+      this.vectors.add(input)
+      return decode(`in${input}[${this.index(quarter(first))}]`, 4)
+    }
+    const type = typeName(storageType(dtype), 4)
+    return decode(`${type}(${offsets.map((offset) => this.#element(input, offset)).join(', ')})`, 4)
+  }
+
+  #element(input: number, offset: Affine): string {
+    if (this.#grainOf(input) === 'element') return `in${input}[${this.index(offset)}]`
+    if (isMultiple(offset)) return `in${input}[${this.index(quarter(offset))}].x`
+    const at = this.name(this.index(offset), 'at')
+    return `in${input}[${at} >> 2u][${at} & 3u]`
+  }
+
+  #spellApply({ op, dtype, args }: Scalar & { kind: 'apply' }, spelled: readonly Spelled[]): Spelled {
+    const width = spelled.some((arg) => arg.width === 4) ? 4 : 1
+    const texts = spelled.map((arg, k) => widen(arg, args[k]!.dtype, width))
+    return { text: this.name(operation(op, typeName(dtype, width), texts)), width }
+  }
+
+  /** Spells an index; data-dependent parts of it become names first. */
+  index(index: Affine): string {
+    const terms = index.terms.map(({ atom, by }) => {
+      const text = this.#atom(atom)
+      return by === 1 ? text : `${text} * ${by}u`
+    })
+    if (index.offset !== 0 || terms.length === 0) terms.push(`${index.offset}u`)
+    return terms.join(' + ')
+  }
+
+  #atom(atom: IndexAtom): string {
+    if (atom.kind === 'loop') return atom.name
+    if (atom.kind === 'value') return this.spell([atom.value]).text
+    const inner = this.index(atom.of)
+    const grouped = /^\w+$/.test(inner) ? inner : `(${inner})`
+    return this.name(`${grouped} ${atom.kind === 'quotient' ? '/' : '%'} ${atom.by}u`, 'i')
+  }
+}
+
+/** Whether an index is a multiple of four at every turn. */
+export const isMultiple = (index: Affine): boolean =>
+  index.offset % vectorWidth === 0 && index.terms.every(({ by }) => by % vectorWidth === 0)
+
+/** Whether four offsets are neighbours that begin at a multiple of four. */
+export function isVector(offsets: readonly Affine[]): boolean {
+  const [first, ...rest] = offsets as [Affine, ...Affine[]]
+  const sameTerms = (other: Affine): boolean =>
+    other.terms.length === first.terms.length &&
+    other.terms.every(({ atom, by }, k) => atom.key === first.terms[k]!.atom.key && by === first.terms[k]!.by)
+  return (
+    offsets.length === vectorWidth &&
+    isMultiple(first) &&
+    rest.every((other, k) => other.offset === first.offset + k + 1 && sameTerms(other))
+  )
+}
+
+/** A multiple of four, divided by four. */
+export const quarter = (index: Affine): Affine => ({
+  offset: index.offset / vectorWidth,
+  terms: index.terms.map(({ atom, by }) => ({ atom, by: by / vectorWidth })),
+  key: `${index.key}/4`,
+})

@@ -1,0 +1,6 @@
+// The device: which adapter computes, its buffers and pipelines, and the queue of programs. It knows WGSL text and bytes.
+
+export type { Candidate } from './adapter.ts'
+export type { DeviceStatistics } from './device.ts'
+export { type DeviceReport, deviceReport } from './report.ts'
+export { launch, Program, read, release, Storage, statistics, synchronize } from './runtime.ts'

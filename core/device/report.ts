@@ -1,0 +1,37 @@
+// What is known about the device that computes, as plain data for people.
+
+import type { Candidate } from './adapter.ts'
+import { openDevice } from './device.ts'
+
+export interface DeviceReport {
+  /** The adapter's name, where it comes from, and whether it computes on the CPU. */
+  readonly name: string
+  readonly source: string
+  readonly software: boolean
+  readonly reason: string
+  readonly candidates: readonly Candidate[]
+  readonly limits: Readonly<Record<string, number>>
+  readonly features: readonly string[]
+}
+
+const shownLimits = [
+  'maxBufferSize',
+  'maxStorageBufferBindingSize',
+  'maxStorageBuffersPerShaderStage',
+  'maxComputeInvocationsPerWorkgroup',
+  'maxComputeWorkgroupStorageSize',
+] as const
+
+/** Which adapter computes, why it was chosen, and what it offers. Opens the device. */
+export async function deviceReport(): Promise<DeviceReport> {
+  const { gpu, choice } = await openDevice()
+  return {
+    name: choice.name,
+    source: choice.source,
+    software: choice.candidates.at(-1)?.fallback ?? false,
+    reason: choice.reason,
+    candidates: choice.candidates,
+    limits: Object.fromEntries(shownLimits.map((name) => [name, gpu.limits[name]])),
+    features: [...gpu.features].sort(),
+  }
+}

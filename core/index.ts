@@ -1,0 +1,35 @@
+// Arrays, graphs, primitives, and how they run. `export *` stands once, so that a new operation is named in one index only.
+
+import './methods.ts'
+
+export {
+  type Candidate,
+  type DeviceReport,
+  type DeviceStatistics,
+  deviceReport,
+  statistics,
+  synchronize,
+} from './device/index.ts'
+export type { DType, HostData } from './dtype.ts'
+export { type Atom, type Equation, type Graph, interpret, Literal, printGraph, Var } from './graph.ts'
+export { evaluate, type JitOptions, jit } from './jit.ts'
+export * from './ops/index.ts'
+export type { BatchAxis, Batched, Lowering, MaybeZero, NdArray, Params, Primitive } from './primitive.ts'
+export * as random from './random.ts'
+export { reference } from './reference.ts'
+export { Aval, type Shape, sizeOf } from './shape.ts'
+export { dispose, Tensor, type TensorOptions, tensor } from './tensor.ts'
+export {
+  avalOf,
+  Builder,
+  bind,
+  evalShape,
+  makeGraph,
+  type Traced,
+  Tracer,
+  toArray,
+  toValue,
+  trace,
+} from './trace.ts'
+export * as tree from './tree.ts'
+export { type ArrayLike, Constant, full, ones, onesLike, Value, zeros, zerosLike } from './value.ts'

@@ -1,0 +1,127 @@
+// `jit`: a function is traced once for each set of types, compiled to one program, and run as one. Here tracing, the
+// compiler and the device meet; it is also how an operation or a transform outside of any trace is run.
+
+import { compile } from './compile/index.ts'
+import { launch, Program, type Storage } from './device/index.ts'
+import { type Graph, Literal, printGraph } from './graph.ts'
+import { materialize, Tensor } from './tensor.ts'
+import { isTracing, setEvaluate, type Traced, Tracer, toValue, trace } from './trace.ts'
+import { flattenWithPath, leaves, showPath, structure } from './tree.ts'
+import { Constant, type Value } from './value.ts'
+
+/** Programs of graphs, by their text: what is traced again need not be compiled again. The oldest are forgotten. */
+const programs = new Map<string, Program>()
+const maxPrograms = 1024
+
+function programOf(graph: Graph): Program {
+  const text = printGraph(graph)
+  const program = programs.get(text) ?? new Program((maxInputs) => compile(graph, maxInputs))
+  programs.delete(text)
+  programs.set(text, program)
+  if (programs.size > maxPrograms) programs.delete(programs.keys().next().value!)
+  return program
+}
+
+/** Runs a program on its inputs and captures, and returns its results. */
+function execute(
+  program: Program,
+  graph: Graph,
+  inputs: readonly Value[],
+  donated: readonly Storage[],
+): Value[] {
+  const outputs = graph.outputs.map((atom) =>
+    atom instanceof Literal ? new Constant(atom.value, atom.aval) : new Tensor(atom.aval),
+  )
+  const made = outputs.filter((output) => output instanceof Tensor)
+  if (made.length > 0)
+    launch(
+      program,
+      inputs.map((input) => materialize(input).storage),
+      made.map(({ storage }) => storage),
+      donated,
+    )
+  return outputs
+}
+
+/** `f()` as one program; inside a trace, just `f()`. What `f` returns is a tree of values. */
+export function evaluate<T>(f: () => T): T {
+  if (isTracing()) return f()
+  const { graph, captured, rebuild } = trace('evaluate', f, [])
+  for (const value of captured) requireUsable('evaluate', value, 'a captured array')
+  return rebuild(execute(programOf(graph), graph, captured, []))
+}
+
+setEvaluate(evaluate)
+
+function requireUsable(op: string, value: Value, what: string): void {
+  if (value instanceof Tensor && value.storage.gone !== null)
+    throw new Error(`${op}: ${what} ${value.storage.gone}; use the tree that call returned`)
+  if (value instanceof Tracer)
+    throw new Error(
+      `${op}: a traced ${value.aval} escaped its trace; return it from the traced function instead of storing it`,
+    )
+}
+
+export interface JitOptions {
+  /** Arguments that are no arrays: each value of theirs is a program of its own. */
+  readonly staticArgnums?: readonly number[]
+  /** Arguments whose memory the call may reuse; they cannot be used afterwards. */
+  readonly donate?: readonly number[]
+}
+
+/**
+ * `f` compiled: traced once for each structure and type of its arguments, then run as one submission. Inside another trace
+ * it is `f` itself. Arrays that `f` closes over are inputs of the program, read anew at every call.
+ *
+ * @example
+ * import { jit, mul, sum, tensor } from 'cotangent'
+ * const dot = jit((x, y) => sum(mul(x, y)))
+ * await dot(tensor([1, 2]), tensor([3, 4])).item() // 11
+ */
+export function jit<A extends readonly unknown[], R>(
+  f: (...args: A) => R,
+  { staticArgnums = [], donate = [] }: JitOptions = {},
+): (...args: A) => R {
+  const name = f.name || 'jit'
+  const compiled = new Map<string, Traced<R> & { readonly program: Program }>()
+  return (...args) => {
+    if (isTracing()) return f(...args)
+    const dynamic = args.map((arg, k) => (staticArgnums.includes(k) ? null : arg))
+    const inputs = flattenWithPath(dynamic).map(({ path: [k, ...path], leaf }) => {
+      const what = path.length > 0 ? `"${showPath(path)}" of argument ${k}` : `argument ${k}`
+      const value = toValue(leaf, () => `${name}: ${what}`)
+      requireUsable(name, value, what)
+      return materialize(value)
+    })
+    const statics = staticArgnums.map((k) => JSON.stringify(args[k]))
+    const key = [structure(dynamic), inputs.map(({ aval }) => String(aval)), statics].join(';')
+    const known = compiled.get(key)
+    const entry = known ?? traceProgram(name, f, args, staticArgnums)
+    compiled.set(key, entry)
+    for (const value of entry.captured) requireUsable(name, value, 'a captured array')
+    const donated = donate.flatMap((k) => leaves(dynamic[k])).filter((leaf) => leaf instanceof Tensor)
+    const outputs = execute(
+      entry.program,
+      entry.graph,
+      [...inputs, ...entry.captured],
+      donated.map(({ storage }) => storage),
+    )
+    for (const { storage } of donated) storage.gone = `was donated to an earlier call of ${name}`
+    return entry.rebuild(outputs)
+  }
+}
+
+function traceProgram<A extends readonly unknown[], R>(
+  name: string,
+  f: (...args: A) => R,
+  args: A,
+  staticArgnums: readonly number[],
+): Traced<R> & { readonly program: Program } {
+  const dynamic = args.filter((_, k) => !staticArgnums.includes(k))
+  const call = (...traced: readonly unknown[]): R => {
+    const rest = [...traced]
+    return f(...(args.map((arg, k) => (staticArgnums.includes(k) ? arg : rest.shift())) as unknown as A))
+  }
+  const traced = trace(name, call, dynamic)
+  return { ...traced, program: programOf(traced.graph) }
+}

@@ -1,0 +1,89 @@
+// Folds over axes: the largest and smallest element, where they are, and what is built of sums.
+
+import { type Primitive, single } from '../primitive.ts'
+import type { Scalar } from '../scalar.ts'
+import * as scalar from '../scalar.ts'
+import { normalizeAxis } from '../shape.ts'
+import { bind, toArray } from '../trace.ts'
+import type { ArrayLike, Value } from '../value.ts'
+import { div, equal, isNan, mul, propagateNan, sub, where } from './arithmetic.ts'
+import { bitwiseOr } from './bits.ts'
+import { cast } from './elementwise.ts'
+import { iota } from './indexing.ts'
+import {
+  batchFirst,
+  type ReduceOptions,
+  type ReduceParams,
+  reduce,
+  reducedAval,
+  reduceLoops,
+  reduceReference,
+  reshape,
+  sum,
+} from './movement.ts'
+
+/** A fold that keeps one of the elements; equal ones share the tangent, as in JAX. */
+function extremum(
+  name: string,
+  pick: (...xs: number[]) => number,
+  lower: (x: Scalar, y: Scalar) => Scalar,
+  sign: 1 | -1,
+) {
+  const primitive: Primitive<ReduceParams> = single<ReduceParams>({
+    name,
+    type: ([x], { axes }) => reducedAval(x!, axes),
+    jvp: ([t], [x], y, { axes }) => {
+      const kept = x!.shape.map((extent, axis) => (axes.includes(axis) ? 1 : extent))
+      const chosen = cast(equal(x!, reshape(y, kept)), 'f32')
+      return div(sum(mul(t!, chosen), { axis: axes }), sum(chosen, { axis: axes }))
+    },
+    batch: ([x], { axes }, size) => ({
+      value: bind(primitive, [batchFirst(x!, size)], { axes: axes.map((axis) => axis + 1) })[0]!,
+      axis: 0,
+    }),
+    reference: ([x], { axes }) => reduceReference(x!, axes, (values) => pick(...values)),
+    lower: {
+      ...reduceLoops,
+      combine: (x, y) => propagateNan(x, y, lower(x, y)),
+      identity: (dtype) => (dtype === 'f32' ? -sign * Number.POSITIVE_INFINITY : lowest(dtype, sign)),
+    },
+  })
+  const apply = (x: ArrayLike, options: ReduceOptions = {}): Value => reduce(primitive, toArray(x), options)
+  return Object.assign(apply, { primitive })
+}
+
+const lowest = (dtype: string, sign: 1 | -1): number => {
+  if (dtype === 'u32') return sign === 1 ? 0 : 2 ** 32 - 1
+  return sign === 1 ? -(2 ** 31) : 2 ** 31 - 1
+}
+
+/** The largest element over `axis`; NaN if there is one. */
+export const max = extremum('reduce_max', Math.max, scalar.max, 1)
+
+/** The smallest element over `axis`; NaN if there is one. */
+export const min = extremum('reduce_min', Math.min, scalar.min, -1)
+
+/** The arithmetic mean over `axis`, or of everything. */
+export function mean(x: ArrayLike, options: ReduceOptions = {}): Value {
+  const value = toArray(x)
+  const total = sum(value, options)
+  return div(total, value.size / total.size)
+}
+
+/** The place of the first largest element along `axis` as i32; of the first NaN if there is one. */
+export function argmax(x: ArrayLike, { axis = -1 }: { readonly axis?: number } = {}): Value {
+  const value = toArray(x)
+  const along = normalizeAxis('argmax', axis, value.rank)
+  const largest = max(value, { axis: along, keepDims: true })
+  const hit = equal(value, largest)
+  const found = value.dtype === 'f32' ? bitwiseOr(hit, isNan(value)) : hit
+  const place = iota(value.shape, { axis: along, dtype: 'i32' })
+  return min(where(found, place, value.shape[along]!), { axis: along })
+}
+
+/** The variance over `axis`, dividing by the number of elements. */
+export function variance(x: ArrayLike, options: ReduceOptions = {}): Value {
+  const value = toArray(x)
+  const centred = sub(value, mean(value, { ...options, keepDims: true }))
+  return mean(mul(centred, centred), options)
+}

@@ -1,0 +1,136 @@
+// A primitive is one record: its type rule, derivative, transpose, batching, meaning and lowering. Machines (transforms,
+// the compiler, the oracle) read these facts and never ask which primitive it is.
+
+import type { Affine } from './affine.ts'
+import type { DType } from './dtype.ts'
+import type { Scalar } from './scalar.ts'
+import type { Aval, Shape } from './shape.ts'
+import type { Value } from './value.ts'
+
+/** Static facts of an application: axes, shapes, letters. They print, and two that print alike are equal. */
+export type Params = Readonly<Record<string, unknown>>
+
+/** An array on the host in double precision: the carrier of the oracle. Integers and bools are exact in it. */
+export interface NdArray {
+  readonly shape: Shape
+  readonly dtype: DType
+  readonly data: Float64Array
+}
+
+/** Reads the element of one of the primitive's inputs. */
+export type Read = (input: number, index: readonly Affine[]) => Scalar
+
+/** What a rule is told of an application. */
+export interface Site<P> {
+  readonly params: P
+  readonly inputs: readonly Aval[]
+  readonly output: Aval
+}
+
+/** How a primitive becomes loops. Everything but `contract` says what one element is, and fuses. */
+export type Lowering<P> =
+  | {
+      /** Each element of the result comes from the elements at the same place. */
+      readonly kind: 'map'
+      element(args: readonly Scalar[], site: Site<P>): Scalar
+    }
+  | {
+      /** Each element of the result is read from somewhere else. */
+      readonly kind: 'view'
+      /** No work, so it may be done again by each reader. */
+      readonly free: boolean
+      /** The elements stay in row-major order. */
+      readonly keepsOrder?: boolean
+      element(index: readonly Affine[], read: Read, site: Site<P>): Scalar
+    }
+  | {
+      /** Each element of the result folds `element` over the loops of `extents`. */
+      readonly kind: 'reduce'
+      extents(site: Site<P>): readonly number[]
+      element(index: readonly Affine[], turn: readonly Affine[], read: Read, site: Site<P>): Scalar
+      combine(a: Scalar, b: Scalar): Scalar
+      identity(dtype: DType): number
+    }
+  | {
+      /** A product of two inputs, summed over the letters that the result lacks. */
+      readonly kind: 'contract'
+      letters(params: P): Letters
+    }
+
+/** The index letters of a product: `ik`, `kj` and `ij` for matrices. */
+export interface Letters {
+  readonly lhs: string
+  readonly rhs: string
+  readonly out: string
+}
+
+/** The tangent or cotangent of a value; `null` is zero. */
+export type MaybeZero = Value | null
+
+/** Where the examples of a batch lie; `null` is a value that all examples share. */
+export type BatchAxis = number | null
+
+export interface Batched {
+  readonly value: Value
+  readonly axis: BatchAxis
+}
+
+/** The rules of a primitive. `P` is its parameters. */
+export interface Primitive<P = Params> {
+  readonly name: string
+  /** The types of the results, or a `TypeError` that says which input does not fit. */
+  type(inputs: readonly Aval[], params: P): readonly Aval[]
+  /** The tangents of the results, linear in `tangents`; at least one of those is not zero. */
+  jvp(
+    tangents: readonly MaybeZero[],
+    primals: readonly Value[],
+    outputs: readonly Value[],
+    params: P,
+  ): readonly MaybeZero[]
+  /** For a primitive linear in the inputs that are given as an `Aval`: their cotangents, the others' are null. */
+  readonly transpose?: (
+    cotangents: readonly MaybeZero[],
+    inputs: readonly (Value | Aval)[],
+    params: P,
+  ) => readonly MaybeZero[]
+  /** The results for a batch of `size` examples, and where the examples lie in them. */
+  batch(inputs: readonly Batched[], params: P, size: number): readonly Batched[]
+  /** The meaning, in double precision. */
+  reference(inputs: readonly NdArray[], params: P): readonly NdArray[]
+  readonly lower: Lowering<P>
+}
+
+/** The rules of a primitive with one result, which is nearly all of them. */
+export interface SingleRules<P> {
+  readonly name: string
+  type(inputs: readonly Aval[], params: P): Aval
+  /** `null` where the result is constant almost everywhere, or not a float. */
+  readonly jvp:
+    | ((tangents: readonly MaybeZero[], primals: readonly Value[], output: Value, params: P) => MaybeZero)
+    | null
+  readonly transpose?: (
+    cotangent: Value,
+    inputs: readonly (Value | Aval)[],
+    params: P,
+  ) => readonly MaybeZero[]
+  batch(inputs: readonly Batched[], params: P, size: number): Batched
+  reference(inputs: readonly NdArray[], params: P): NdArray
+  readonly lower: Lowering<P>
+}
+
+/** A primitive with one result. */
+export function single<P>(rules: SingleRules<P>): Primitive<P> {
+  const { jvp, transpose } = rules
+  return {
+    name: rules.name,
+    lower: rules.lower,
+    type: (inputs, params) => [rules.type(inputs, params)],
+    jvp: (tangents, primals, [output], params) => [jvp?.(tangents, primals, output!, params) ?? null],
+    ...(transpose && {
+      transpose: ([cotangent], inputs, params) =>
+        cotangent ? transpose(cotangent, inputs, params) : inputs.map(() => null),
+    }),
+    batch: (inputs, params, size) => [rules.batch(inputs, params, size)],
+    reference: (inputs, params) => [rules.reference(inputs, params)],
+  }
+}

@@ -1,0 +1,94 @@
+// `Tensor`: an array whose elements exist, or will when the programs asked for have run.
+
+import { read, release, Storage } from './device/index.ts'
+import { type DType, type HostData, hostArray, hostView } from './dtype.ts'
+import { Aval, type Shape, sizeOf } from './shape.ts'
+import { leaves } from './tree.ts'
+import { Constant, Value } from './value.ts'
+
+const forgotten = new FinalizationRegistry<Storage>((storage) => release(storage, 'was collected'))
+
+/** An array on the device. Its memory goes back with `dispose`, with `using`, or when it is collected. */
+export class Tensor extends Value {
+  readonly storage: Storage
+
+  constructor(aval: Aval, data?: HostData) {
+    super(aval)
+    this.storage = new Storage(aval.bytes, String(aval), data)
+    forgotten.register(this, this.storage)
+  }
+
+  async data(): Promise<HostData> {
+    if (this.storage.gone !== null) throw new Error(`data: ${this.aval} ${this.storage.gone}`)
+    return hostView(this.dtype, await read(this.storage))
+  }
+
+  /** Gives the memory back at once; reading the tensor afterwards is an error. */
+  dispose(): void {
+    release(this.storage, 'was disposed of')
+  }
+}
+
+type Nested = number | boolean | readonly Nested[]
+
+const dtypeOf = (data: HostData | Nested): DType => {
+  if (data instanceof Int32Array) return 'i32'
+  if (data instanceof Uint32Array) return 'u32'
+  if (typeof data === 'boolean') return 'bool'
+  return Array.isArray(data) && data.length > 0 ? dtypeOf(data[0]) : 'f32'
+}
+
+function shapeOf(data: Nested): number[] {
+  if (!Array.isArray(data)) return []
+  const shape = data.length === 0 ? [] : shapeOf(data[0])
+  for (const [k, row] of data.entries())
+    if (String(shapeOf(row)) !== String(shape))
+      throw new TypeError(
+        `tensor: row ${k} has shape [${shapeOf(row)}] but row 0 has [${shape}]; rows must agree`,
+      )
+  return [data.length, ...shape]
+}
+
+const flatten = (data: Nested): number[] =>
+  typeof data === 'object' ? data.flatMap(flatten) : [Number(data)]
+
+export interface TensorOptions {
+  readonly shape?: Shape
+  readonly dtype?: DType
+}
+
+/**
+ * An array from nested JavaScript arrays, or from a typed array and a shape. Numbers are f32 unless `dtype` says otherwise.
+ *
+ * @example
+ * import { tensor } from 'cotangent'
+ * await tensor([[1, 2], [3, 4]]).data() // [1, 2, 3, 4]
+ */
+export function tensor(
+  data: HostData | Nested,
+  { shape, dtype = dtypeOf(data) }: TensorOptions = {},
+): Tensor {
+  const isTyped = ArrayBuffer.isView(data)
+  const flat: ArrayLike<number> = isTyped ? data : flatten(data)
+  const full = shape ?? (isTyped ? [data.length] : shapeOf(data))
+  if (sizeOf(full) !== flat.length)
+    throw new TypeError(`tensor: ${flat.length} elements do not fill the shape [${full}]`)
+  const words = hostArray(dtype, flat.length)
+  words.set(dtype === 'bool' ? Array.from(flat, (x) => Number(x !== 0)) : flat)
+  return new Tensor(new Aval(full, dtype), words)
+}
+
+/** A value with memory of its own: constants are filled in, tensors are themselves. */
+export function materialize(value: Value): Tensor {
+  if (value instanceof Tensor) return value
+  if (!(value instanceof Constant))
+    throw new Error(
+      `trace: a traced ${value.aval} escaped its trace; return it from the traced function instead of storing it`,
+    )
+  return new Tensor(value.aval, hostArray(value.dtype, value.size).fill(value.value))
+}
+
+/** Gives back the memory of every tensor in a tree. */
+export function dispose(tree: unknown): void {
+  for (const leaf of leaves(tree)) if (leaf instanceof Tensor) leaf.dispose()
+}

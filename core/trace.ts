@@ -1,0 +1,184 @@
+// Tracing: a function runs once on `Tracer`s, and what it does to them becomes a `Graph`. An operation is recorded by the
+// innermost builder among its inputs and the function being traced; arrays of outer scopes become captures of the graph.
+
+import { type Atom, type Equation, type Graph, Literal, Var } from './graph.ts'
+import type { Params, Primitive } from './primitive.ts'
+import { Aval } from './shape.ts'
+import { flattenWithPath, showPath, unflatten } from './tree.ts'
+import { type ArrayLike, Constant, full, Value } from './value.ts'
+
+/** A value inside a trace. */
+export class Tracer extends Value {
+  readonly builder: Builder
+  readonly variable: Var
+
+  constructor(builder: Builder, variable: Var) {
+    super(variable.aval)
+    this.builder = builder
+    this.variable = variable
+  }
+
+  override async data(): Promise<never> {
+    throw new Error(
+      `data: a traced ${this.aval} has no elements yet; return it from the traced function and read the result`,
+    )
+  }
+
+  [Symbol.toPrimitive](): never {
+    throw new TypeError(
+      `trace: a traced ${this.aval} was used as a JavaScript value; branch with where(), and compute with add, mul, …`,
+    )
+  }
+}
+
+let opened = 0
+
+/** Collects the equations of one trace. Later builders are inside earlier ones. */
+export class Builder {
+  readonly level = ++opened
+  open = true
+  readonly #inputs: Var[] = []
+  readonly #captures = new Map<Value, Var>()
+  readonly #equations: Equation[] = []
+
+  input(aval: Aval): Tracer {
+    const variable = new Var(aval)
+    this.#inputs.push(variable)
+    return new Tracer(this, variable)
+  }
+
+  emit(primitive: Primitive, inputs: readonly Value[], params: Params): Tracer[] {
+    const outputs = primitive
+      .type(
+        inputs.map(({ aval }) => aval),
+        params,
+      )
+      .map((aval) => new Var(aval))
+    this.#equations.push({ primitive, inputs: inputs.map((value) => this.#atom(value)), params, outputs })
+    return outputs.map((variable) => new Tracer(this, variable))
+  }
+
+  /** Closes the trace: its graph, and the values its captures stand for. */
+  finish(outputs: readonly Value[]): { readonly graph: Graph; readonly captured: readonly Value[] } {
+    const atoms = outputs.map((value) => this.#atom(value))
+    this.open = false
+    const graph = {
+      inputs: this.#inputs,
+      captures: [...this.#captures.values()],
+      equations: this.#equations,
+      outputs: atoms,
+    }
+    return { graph, captured: [...this.#captures.keys()] }
+  }
+
+  #atom(value: Value): Atom {
+    if (value instanceof Constant) return new Literal(value.value, value.aval)
+    if (value instanceof Tracer) {
+      if (value.builder === this) return value.variable
+      if (!value.builder.open) throw escaped('trace', value)
+    }
+    const known = this.#captures.get(value)
+    if (known !== undefined) return known
+    const variable = new Var(value.aval)
+    this.#captures.set(value, variable)
+    return variable
+  }
+}
+
+const escaped = (op: string, value: Tracer): Error =>
+  new Error(
+    `${op}: a traced ${value.aval} escaped its trace; return it from the traced function instead of storing it`,
+  )
+
+let current: Builder | null = null
+
+/** Whether a function is being traced. */
+export const isTracing = (): boolean => current !== null
+
+/** Runs a computation outside any trace; installed by what can run programs. */
+type Evaluate = <T>(f: () => T) => T
+let evaluateNow: Evaluate = () => {
+  throw new Error('trace: nothing can run programs yet; import from the package root')
+}
+export const setEvaluate = (evaluate: Evaluate): void => {
+  evaluateNow = evaluate
+}
+
+/** Applies a primitive: records it in the trace it belongs to, or runs it now. */
+export function bind<P>(primitive: Primitive<P>, inputs: readonly Value[], params: P): readonly Value[] {
+  let builder = current
+  for (const input of inputs) {
+    if (!(input instanceof Tracer)) continue
+    if (!input.builder.open) throw escaped(primitive.name, input)
+    if (builder === null || input.builder.level > builder.level) builder = input.builder
+  }
+  const rules = primitive as unknown as Primitive
+  if (builder === null) return evaluateNow(() => bind(primitive, inputs, params))
+  return builder.emit(rules, inputs, params as Params)
+}
+
+/** Runs `f` with `builder` as the innermost trace. */
+export function within<T>(builder: Builder, f: () => T): T {
+  const outer = current
+  current = builder
+  try {
+    return f()
+  } finally {
+    current = outer
+  }
+}
+
+/** A value from what a caller may pass: a value, a number or a boolean. */
+export function toValue(x: unknown, describe: () => string): Value {
+  if (x instanceof Value) return x
+  if (typeof x === 'number') return full([], x)
+  if (typeof x === 'boolean') return full([], x, 'bool')
+  throw new TypeError(
+    `${describe()} is ${x === null ? 'null' : `a ${typeof x}`}; pass arrays, numbers or trees of them`,
+  )
+}
+
+/** A traced function: its graph, what it captured, and the tree its outputs form. */
+export interface Traced<R> {
+  readonly graph: Graph
+  readonly captured: readonly Value[]
+  rebuild(outputs: readonly Value[]): R
+}
+
+/** The type of a leaf among a function's arguments. Abstract leaves stand for arrays that need not exist. */
+export const avalOf = (leaf: unknown, describe: () => string): Aval =>
+  leaf instanceof Aval ? leaf : toValue(leaf, describe).aval
+
+/** Traces `f` at the types of the leaves of `args`, which are trees of values, numbers or `Aval`s. */
+export function trace<A extends readonly unknown[], R>(op: string, f: (...args: A) => R, args: A): Traced<R> {
+  const builder = new Builder()
+  const inputs = flattenWithPath(args).map(({ path, leaf }) =>
+    builder.input(avalOf(leaf, () => `${op}: argument ${showPath(path)}`)),
+  )
+  const result = within(builder, () => f(...(unflatten(args, inputs) as unknown as A)))
+  if (result instanceof Promise)
+    throw new TypeError(`${op}: the function returned a promise; traced functions are synchronous`)
+  const outputs = flattenWithPath(result).map(({ path, leaf }) =>
+    toValue(leaf, () => `${op}: the output${path.length > 0 ? ` "${showPath(path)}"` : ''}`),
+  )
+  const { graph, captured } = builder.finish(outputs)
+  return { graph, captured, rebuild: (values) => unflatten(result, values) as unknown as R }
+}
+
+/** The program that `f` is at the types of these arguments. Print it with `printGraph`. */
+export const makeGraph =
+  <A extends readonly unknown[]>(f: (...args: A) => unknown) =>
+  (...args: A): Graph =>
+    trace('makeGraph', f, args).graph
+
+/** The types of the results of `f` without computing anything; arguments may be abstract. */
+export const evalShape =
+  <A extends readonly unknown[], R>(f: (...args: A) => R) =>
+  (...args: A): R => {
+    const { graph, rebuild } = trace('evalShape', f, args)
+    return rebuild(graph.outputs.map(({ aval }) => aval) as unknown as Value[])
+  }
+
+/** The number or value as an array of `dtype` and rank 0, or itself. */
+export const toArray = (x: ArrayLike): Value =>
+  x instanceof Value ? x : full([], x, typeof x === 'boolean' ? 'bool' : 'f32')
