@@ -19,6 +19,7 @@ export * as random from './random.ts'
 export { reference } from './reference.ts'
 export { Aval, type Shape, sizeOf } from './shape.ts'
 export { dispose, Tensor, type TensorOptions, tensor } from './tensor.ts'
+export { readJson, readTensors, writeJson, writeTensors } from './tensor-files.ts'
 export {
   avalOf,
   Builder,

@@ -1,0 +1,235 @@
+// Llama (Touvron et al., 2023; Llama 3 Team, 2024) as a pure function of its parameters: token ids in, logits out.
+
+import { Aval, add, reshape, slice, type Tensor, take, tree, type Value } from '../core/index.ts'
+import {
+  attention,
+  causalMask,
+  linear,
+  type RopeScaling,
+  type RopeTable,
+  rmsNorm,
+  ropeTable,
+  rotate,
+  type SwigluParams,
+  swiglu,
+  type Weight,
+} from '../nn/index.ts'
+import { Named, readConfig, readWeights, writeWeights } from './checkpoint.ts'
+
+export interface LlamaConfig {
+  readonly vocabularySize: number
+  readonly hiddenSize: number
+  readonly intermediateSize: number
+  readonly layers: number
+  readonly heads: number
+  readonly kvHeads: number
+  readonly headSize: number
+  readonly normEps: number
+  readonly ropeTheta: number
+  readonly ropeScaling: RopeScaling | null
+  /** The longest sequence the model was made for. */
+  readonly maxLength: number
+  /** Whether the head is the embedding. */
+  readonly tied: boolean
+}
+
+export interface AttentionParams {
+  readonly q: Weight // [heads · headSize, hidden]
+  readonly k: Weight // [kvHeads · headSize, hidden]
+  readonly v: Weight // [kvHeads · headSize, hidden]
+  readonly o: Weight // [hidden, heads · headSize]
+}
+
+export interface LlamaLayer {
+  readonly attnNorm: Value // [hidden]
+  readonly attn: AttentionParams
+  readonly mlpNorm: Value // [hidden]
+  readonly mlp: SwigluParams
+}
+
+export interface LlamaParams {
+  readonly embedding: Value // [vocabulary, hidden]
+  readonly layers: readonly LlamaLayer[]
+  readonly norm: Value // [hidden]
+  readonly head: Weight | null // [vocabulary, hidden]; null if it is the embedding
+}
+
+/** What earlier tokens leave for later ones, per layer: `[batch, length, kvHeads, headSize]`. */
+export interface KeysAndValues {
+  readonly k: Value
+  readonly v: Value
+}
+
+/** The logits of every next token: `tokens` is i32 `[batch, time]`, the result `[batch, time, vocabulary]`. */
+export function forward(config: LlamaConfig, params: LlamaParams, tokens: Value): Value {
+  const time = tokens.shape[1]!
+  if (time > config.maxLength)
+    throw new RangeError(
+      `llama: ${time} tokens exceed the model's length of ${config.maxLength}; cut the text or choose another model`,
+    )
+  const mask = causalMask(time)
+  const { cos, sin } = rope(config)
+  const rows = (table: Tensor): Value => slice(table, { start: [0, 0], end: [time, config.headSize] })
+  const positions = { cos: rows(cos), sin: rows(sin) }
+  return model(config, params, tokens, positions, (_, q, k, v) => attention(q, k, v, mask))
+}
+
+/** How the queries of a layer see keys and values: the only thing in which training and generation differ. */
+export type Attend = (layer: number, q: Value, k: Value, v: Value) => Value
+
+export function model(
+  config: LlamaConfig,
+  params: LlamaParams,
+  tokens: Value,
+  positions: RopeTable,
+  attend: Attend,
+): Value {
+  let x = take(params.embedding, tokens) // [batch, time, hidden]
+  for (const [k, layer] of params.layers.entries())
+    x = block(config, layer, x, positions, (q, keys, values) => attend(k, q, keys, values))
+  return linear(rmsNorm(x, params.norm, { eps: config.normEps }), params.head ?? params.embedding)
+}
+
+function block(
+  { heads, kvHeads, headSize, normEps: eps }: LlamaConfig,
+  { attnNorm, attn, mlpNorm, mlp }: LlamaLayer,
+  x: Value,
+  positions: RopeTable,
+  attend: (q: Value, k: Value, v: Value) => Value,
+): Value {
+  const [batch, time] = x.shape as [number, number, number]
+  const split = (y: Value, count: number): Value => reshape(y, [batch, time, count, headSize])
+
+  const h = rmsNorm(x, attnNorm, { eps })
+  const q = rotate(split(linear(h, attn.q), heads), positions)
+  const k = rotate(split(linear(h, attn.k), kvHeads), positions)
+  const v = split(linear(h, attn.v), kvHeads)
+  const y = add(x, linear(attend(q, k, v), attn.o))
+  return add(y, swiglu(rmsNorm(y, mlpNorm, { eps }), mlp))
+}
+
+const tables = new WeakMap<LlamaConfig, RopeTable<Tensor>>()
+
+/** The positions of a model, made once: `[maxLength, headSize]` each. */
+export function rope(config: LlamaConfig): RopeTable<Tensor> {
+  const { maxLength: length, headSize, ropeTheta: theta, ropeScaling: scaling } = config
+  const table = tables.get(config) ?? ropeTable({ length, headSize, theta, scaling })
+  tables.set(config, table)
+  return table
+}
+
+/** A tree like the parameters with, at each leaf, what Hugging Face calls the array and its shape. */
+export function layout(config: LlamaConfig): LlamaTree<Named> {
+  const {
+    hiddenSize: hidden,
+    intermediateSize: wide,
+    vocabularySize,
+    heads,
+    kvHeads,
+    headSize,
+    layers,
+    tied,
+  } = config
+  const leaf = (name: string, ...shape: readonly number[]) => new Named(`${name}.weight`, shape)
+  return {
+    embedding: leaf('model.embed_tokens', vocabularySize, hidden),
+    layers: Array.from({ length: layers }, (_, k) => {
+      const at = `model.layers.${k}`
+      return {
+        attnNorm: leaf(`${at}.input_layernorm`, hidden),
+        attn: {
+          q: leaf(`${at}.self_attn.q_proj`, heads * headSize, hidden),
+          k: leaf(`${at}.self_attn.k_proj`, kvHeads * headSize, hidden),
+          v: leaf(`${at}.self_attn.v_proj`, kvHeads * headSize, hidden),
+          o: leaf(`${at}.self_attn.o_proj`, hidden, heads * headSize),
+        },
+        mlpNorm: leaf(`${at}.post_attention_layernorm`, hidden),
+        mlp: {
+          gate: leaf(`${at}.mlp.gate_proj`, wide, hidden),
+          up: leaf(`${at}.mlp.up_proj`, wide, hidden),
+          down: leaf(`${at}.mlp.down_proj`, hidden, wide),
+        },
+      }
+    }),
+    norm: leaf('model.norm', hidden),
+    head: tied ? null : leaf('lm_head', vocabularySize, hidden),
+  }
+}
+
+type LlamaTree<T> = tree.MapLeaves<LlamaParams, Weight, T>
+
+/** The types of the parameters, for counting and tracing without memory. */
+export const shapes = (config: LlamaConfig): LlamaParams =>
+  tree.map(({ shape }: Named) => new Aval(shape, 'f32'), layout(config)) as unknown as LlamaParams
+
+/** What the module is called, in Hugging Face's model, whose weight is at a path of the parameters. */
+export function moduleName(config: LlamaConfig): (path: string) => string {
+  const names = new Map(
+    tree.flattenWithPath(layout(config)).map(({ path, leaf }) => [tree.showPath(path), (leaf as Named).name]),
+  )
+  return (path) => {
+    const name = names.get(path)
+    if (name === undefined) throw new TypeError(`llama: there is no parameter at "${path}"; see llama.layout`)
+    return name.replace(/\.weight$/, '')
+  }
+}
+
+/** A model: its configuration and its parameters. */
+export interface Llama {
+  readonly config: LlamaConfig
+  readonly params: LlamaParams
+}
+
+/** Reads a folder with `config.json` and `model.safetensors`. */
+export async function load(folder: string): Promise<Llama> {
+  const config = configFrom(await readConfig(folder), `${folder}/config.json`)
+  return { config, params: (await readWeights(folder, layout(config))) as LlamaParams }
+}
+
+/** Writes the parameters, such as merged ones, to `model.safetensors` in a folder. */
+export const save = (folder: string, config: LlamaConfig, params: LlamaParams): Promise<void> =>
+  writeWeights(folder, layout(config), params)
+
+/** A configuration from the fields of a `config.json`; `file` is what errors call it. */
+export function configFrom(json: Readonly<Record<string, unknown>>, file: string): LlamaConfig {
+  const number = (field: string, otherwise?: number): number => {
+    const value = json[field] ?? otherwise
+    if (typeof value !== 'number')
+      throw new TypeError(`llama: ${file} has no number ${field}; it is no Llama's configuration`)
+    return value
+  }
+  if (json.model_type !== 'llama')
+    throw new TypeError(
+      `llama: ${file} is of a model of type ${json.model_type}; use one whose model_type is llama`,
+    )
+  const heads = number('num_attention_heads')
+  return {
+    vocabularySize: number('vocab_size'),
+    hiddenSize: number('hidden_size'),
+    intermediateSize: number('intermediate_size'),
+    layers: number('num_hidden_layers'),
+    heads,
+    kvHeads: number('num_key_value_heads', heads),
+    headSize: number('head_dim', number('hidden_size') / heads),
+    normEps: number('rms_norm_eps', 1e-6),
+    ropeTheta: number('rope_theta', 10000),
+    ropeScaling: ropeScalingFrom(json.rope_scaling, file),
+    maxLength: number('max_position_embeddings', 2048),
+    tied: json.tie_word_embeddings === true,
+  }
+}
+
+function ropeScalingFrom(value: unknown, file: string): RopeScaling | null {
+  if (value === null || value === undefined) return null
+  const scaling = value as Readonly<Record<string, unknown>>
+  const type = scaling.rope_type ?? scaling.type
+  if (type === 'default') return null
+  if (type !== 'llama3')
+    throw new TypeError(`llama: ${file} scales rope by "${type}"; only llama3 and default are known`)
+  return {
+    factor: Number(scaling.factor),
+    lowFrequencyFactor: Number(scaling.low_freq_factor),
+    highFrequencyFactor: Number(scaling.high_freq_factor),
+    originalLength: Number(scaling.original_max_position_embeddings),
+  }
+}

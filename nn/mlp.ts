@@ -1,0 +1,17 @@
+// The gated feed-forward layer (Shazeer, "GLU Variants Improve Transformer", 2020, eq. 6).
+
+import { logistic, mul, type Value } from '../core/index.ts'
+import { linear, type Weight } from './linear.ts'
+
+/** `x · σ(x)` */
+export const silu = (x: Value): Value => mul(x, logistic(x))
+
+export interface SwigluParams {
+  readonly gate: Weight
+  readonly up: Weight
+  readonly down: Weight
+}
+
+/** `down(silu(gate(x)) ⊙ up(x))` over the last axis. */
+export const swiglu = (x: Value, { gate, up, down }: SwigluParams): Value =>
+  linear(mul(silu(linear(x, gate)), linear(x, up)), down)

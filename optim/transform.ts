@@ -1,0 +1,37 @@
+// Optimisers are pairs of pure functions (optax's design): `init` makes the state, `update` maps gradients to updates. They
+// chain, and run on the device inside the jitted step.
+
+import { add, tree, type Value } from '../core/index.ts'
+
+/** A transformation of gradients. Gradients, updates and parameters are trees of one shape; `S` is the state. */
+export interface GradientTransformation<S> {
+  init(params: unknown): S
+  /** The updates, and the next state. */
+  update<P>(gradients: P, state: S, params: P): readonly [P, S]
+}
+
+type States<T extends readonly GradientTransformation<never>[]> = {
+  [K in keyof T]: T[K] extends GradientTransformation<infer S> ? S : never
+}
+
+/** Transformations one after the other; the state is the tuple of theirs. */
+export function chain<const T extends readonly GradientTransformation<never>[]>(
+  ...transforms: T
+): GradientTransformation<States<T>> {
+  return {
+    init: (params) => transforms.map((transform) => transform.init(params)) as unknown as States<T>,
+    update<P>(gradients: P, state: States<T>, params: P) {
+      let updates = gradients
+      const next = transforms.map((transform, k) => {
+        const [changed, inner] = transform.update(updates, state[k] as never, params)
+        updates = changed
+        return inner
+      })
+      return [updates, next as unknown as States<T>]
+    },
+  }
+}
+
+/** The parameters, moved by the updates. */
+export const applyUpdates = <P>(params: P, updates: P): P =>
+  tree.map((param: Value, update: Value) => add(param, update), params, updates) as P

@@ -1,0 +1,48 @@
+// Closeness of arrays of numbers, in units in the last place, relatively and absolutely.
+
+export interface Budget {
+  /** Of the expected element. */
+  readonly relative?: number
+  readonly absolute?: number
+  /** Units in the last place of the expected element, as an f32. */
+  readonly ulps?: number
+}
+
+/** The distance of neighbouring f32 numbers around `x`. */
+export const ulpOf = (x: number): number => 2 ** Math.max(Math.floor(Math.log2(Math.abs(x))) - 23, -149)
+
+/** Whether both are NaN, the same infinity, or closer than the budget allows. */
+export function isClose(actual: number, expected: number, budget: Budget): boolean {
+  if (Object.is(actual, expected) || actual === expected) return true
+  const allowed =
+    (budget.absolute ?? 0) +
+    (budget.relative ?? 0) * Math.abs(expected) +
+    (budget.ulps ? budget.ulps * ulpOf(expected) : 0)
+  return Number.isFinite(expected) && Math.abs(actual - expected) <= allowed
+}
+
+interface Elements {
+  readonly data: ArrayLike<number>
+  readonly shape?: readonly number[]
+  readonly dtype?: string
+}
+
+const indexOf = (flat: number, shape: readonly number[]): number[] =>
+  shape.map((extent, axis) => Math.floor(flat / shape.slice(axis + 1).reduce((a, b) => a * b, 1)) % extent)
+
+/** Fails unless types agree and every element is within `budget`; integers and bools must be equal. */
+export function expectClose(actual: Elements, expected: Elements, budget: Budget = {}, what = ''): void {
+  const types = [actual, expected].map(({ data, dtype = 'f32', shape = [data.length] }) => `${dtype}[${shape}]`)
+  if (types[0] !== types[1]) throw new Error(`${what}: got ${types[0]}, expected ${types[1]}`)
+  const allowed = expected.dtype === undefined || expected.dtype === 'f32' ? budget : {}
+  const wrong = Array.from(expected.data).flatMap((y, i) => (isClose(actual.data[i]!, y, allowed) ? [] : [i]))
+  const [first] = wrong
+  if (first === undefined) return
+  const [x, y] = [actual.data[first]!, expected.data[first]!]
+  const off = Math.abs(x - y)
+  throw new Error(
+    `${what}: element [${indexOf(first, expected.shape ?? [expected.data.length])}] of ${types[1]} is ${x}, expected ${y}: ` +
+      `off by ${off.toPrecision(3)}, ${(off / ulpOf(y)).toPrecision(3)} ulp, ${(off / Math.abs(y)).toPrecision(3)} of it; ` +
+      `allowed ${JSON.stringify(allowed)}; ${wrong.length} of ${expected.data.length} are wrong`,
+  )
+}
