@@ -23,3 +23,11 @@ export const promote = (a: DType, b: DType): DType =>
   promotionOrder.indexOf(a) >= promotionOrder.indexOf(b) ? a : b
 
 export const isFloat = (dtype: DType): boolean => dtype === 'f32'
+
+/** A result of whole-number arithmetic as the dtype keeps it: integers lose their high bits. Floats stay as they are. */
+export const wrap: { readonly [D in DType]: (x: number) => number } = {
+  f32: (x) => x,
+  i32: (x) => x | 0,
+  u32: (x) => x >>> 0,
+  bool: (x) => Number(x !== 0),
+}

@@ -3,16 +3,14 @@
 // Labels stand at their own token's place: the logits at t predict the label at t + 1.
 
 import { readFile } from 'node:fs/promises'
-import type { Tokenizer } from '../models/tokenizer.ts'
+import type { Tokenizer } from 'cotangent/models'
+import { ignored } from 'cotangent/nn'
 
 /** A question and the answer to learn. */
 export interface Row {
   readonly question: string
   readonly answer: string
 }
-
-/** The label of a token that the loss leaves out. */
-export const ignored = -100
 
 /** Reads a file of one JSON object a line. */
 export async function readJsonl(file: string): Promise<Row[]> {

@@ -10,24 +10,20 @@ export interface GradientTransformation<S> {
   update<P>(gradients: P, state: S, params: P): readonly [P, S]
 }
 
-type States<T extends readonly GradientTransformation<never>[]> = {
-  [K in keyof T]: T[K] extends GradientTransformation<infer S> ? S : never
-}
-
 /** Transformations one after the other; the state is the tuple of theirs. */
-export function chain<const T extends readonly GradientTransformation<never>[]>(
-  ...transforms: T
-): GradientTransformation<States<T>> {
+export function chain<S extends readonly unknown[]>(
+  ...transforms: { readonly [K in keyof S]: GradientTransformation<S[K]> }
+): GradientTransformation<S> {
   return {
-    init: (params) => transforms.map((transform) => transform.init(params)) as unknown as States<T>,
-    update<P>(gradients: P, state: States<T>, params: P) {
+    init: (params) => transforms.map((transform) => transform.init(params)) as unknown as S,
+    update<P>(gradients: P, state: S, params: P) {
       let updates = gradients
       const next = transforms.map((transform, k) => {
-        const [changed, inner] = transform.update(updates, state[k] as never, params)
+        const [changed, inner] = transform.update(updates, state[k], params)
         updates = changed
         return inner
       })
-      return [updates, next as unknown as States<T>]
+      return [updates, next as unknown as S]
     },
   }
 }

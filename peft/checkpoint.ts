@@ -38,9 +38,17 @@ export async function saveAdapter<A>(
   { moduleName, baseModel = '' }: AdapterFileOptions,
 ): Promise<void> {
   const layout = layoutOf('saveAdapter', method)
-  const tensors = evaluate(() => layout.tensors(adapter, moduleName))
-  const modules = tensors.flatMap(([name]) => /^base_model\.model\.(.*)\.\w+\.weight$/.exec(name)?.[1] ?? [])
-  await writeTensors(`${folder}/${weightsFile}`, tensors)
+  let names: readonly string[] = []
+  const values = evaluate(() => {
+    const tensors = layout.tensors(adapter, moduleName)
+    names = tensors.map(([name]) => name)
+    return tensors.map(([, value]) => value)
+  })
+  const modules = names.flatMap((name) => /^base_model\.model\.(.*)\.\w+\.weight$/.exec(name)?.[1] ?? [])
+  await writeTensors(
+    `${folder}/${weightsFile}`,
+    names.map((name, k) => [name, values[k]!] as const),
+  )
   await writeJson(`${folder}/${configFile}`, {
     ...layout.config,
     base_model_name_or_path: baseModel,

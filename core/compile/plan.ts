@@ -1,8 +1,9 @@
-// Kernels as a list of dispatches over a few buffers: a result goes to a buffer whose last reader has run.
+// Kernels as a list of dispatches over a few buffers: equal groups are compiled once, and a result goes to a buffer whose
+// last reader has run.
 
-import { type Graph, Var } from '../graph.ts'
+import { type Atom, type Graph, Literal, Var } from '../graph.ts'
 import type { Group } from './fuse.ts'
-import { type Kernel, kernelsOf } from './kernels.ts'
+import { kernelsOf } from './kernels.ts'
 import { emit } from './wgsl.ts'
 
 /** An array of the program: an argument (captures come after the inputs), a result, or an intermediate in a slot. */
@@ -27,11 +28,17 @@ export interface Plan {
   readonly slots: readonly number[]
 }
 
+/** A kernel as text, and the arrays it is run on. */
+interface Step {
+  readonly name: string
+  readonly wgsl: string
+  readonly workgroups: readonly [number, number, number]
+  readonly inputs: readonly Var[]
+  readonly output: Var
+}
+
 export function plan(graph: Graph, groups: readonly Group[]): Plan {
-  // A kernel knows what it reads once its elements are spelled out.
-  const kernels = groups
-    .flatMap(kernelsOf)
-    .map((kernel) => ({ ...kernel, ...emit(kernel), inputs: kernel.inputs }))
+  const steps = stepsOf(groups)
   const places = new Map<Var, Place>()
   for (const [index, variable] of [...graph.inputs, ...graph.captures].entries())
     places.set(variable, { kind: 'input', index })
@@ -41,35 +48,71 @@ export function plan(graph: Graph, groups: readonly Group[]): Plan {
     if (from === undefined) places.set(variable, to)
     else copies.push({ from, to })
   }
-  const slots = assignSlots(kernels, places)
-  const dispatches = kernels.map(({ name, wgsl, workgroups, inputs, output }) => ({
-    name,
-    wgsl,
-    workgroups,
+  const slots = assignSlots(steps, places)
+  const dispatches = steps.map(({ inputs, output, ...kernel }) => ({
+    ...kernel,
     inputs: inputs.map((input) => places.get(input)!),
     output: places.get(output)!,
   }))
   return { dispatches, copies, slots }
 }
 
+/** The kernels of all groups. A group equal to an earlier one, such as the same layer again, has the same text. */
+function stepsOf(groups: readonly Group[]): Step[] {
+  const known = new Map<string, { readonly steps: readonly Step[]; readonly variables: readonly Var[] }>()
+  return groups.flatMap((group) => {
+    const { key, variables } = signature(group)
+    const equal = known.get(key)
+    if (equal === undefined) {
+      // A kernel knows what it reads once its elements are spelled out.
+      const steps = kernelsOf(group).map((kernel) => ({
+        ...emit(kernel),
+        name: kernel.name,
+        inputs: [...kernel.inputs],
+        output: kernel.output,
+      }))
+      known.set(key, { steps, variables })
+      return steps
+    }
+    const translated = new Map(equal.variables.map((variable, k) => [variable, variables[k]!]))
+    const translate = (variable: Var): Var => {
+      const here = translated.get(variable) ?? new Var(variable.aval) // a partial result inside the group
+      translated.set(variable, here)
+      return here
+    }
+    return equal.steps.map((step) => ({
+      ...step,
+      inputs: step.inputs.map(translate),
+      output: translate(step.output),
+    }))
+  })
+}
+
+/** A text that equal groups share, and the variables of a group in the order in which the text numbers them. */
+function signature({ members }: Group): { readonly key: string; readonly variables: readonly Var[] } {
+  const numbers = new Map<Var, number>()
+  const show = (atom: Atom): string => {
+    if (atom instanceof Literal) return `${Object.is(atom.value, -0) ? '-0' : atom.value}:${atom.aval}`
+    if (!numbers.has(atom)) numbers.set(atom, numbers.size)
+    return `#${numbers.get(atom)}:${atom.aval}`
+  }
+  const lines = [...members].map(({ primitive, params, inputs, outputs }) =>
+    [...outputs.map(show), primitive.name, JSON.stringify(params), ...inputs.map(show)].join(' '),
+  )
+  return { key: lines.join('\n'), variables: [...numbers.keys()] }
+}
+
 /** Gives every intermediate a slot, reusing the free one that fits best; adds them to `places`. */
-function assignSlots(
-  kernels: readonly Pick<Kernel, 'inputs' | 'output'>[],
-  places: Map<Var, Place>,
-): number[] {
+function assignSlots(steps: readonly Step[], places: Map<Var, Place>): number[] {
   const lastRead = new Map<Var, number>()
-  for (const [k, kernel] of kernels.entries()) for (const input of kernel.inputs) lastRead.set(input, k)
+  for (const [k, { inputs }] of steps.entries()) for (const input of inputs) lastRead.set(input, k)
   const slots: number[] = []
   const free = new Set<number>()
   const held = new Map<Var, number>()
-  for (const [k, { inputs, output }] of kernels.entries()) {
+  for (const [k, { inputs, output }] of steps.entries()) {
     if (!places.has(output)) {
-      const bytes = output.aval.bytes
-      const waste = (slot: number): number =>
-        slots[slot]! >= bytes ? slots[slot]! - bytes : 2 * (bytes - slots[slot]!)
-      const best = [...free].sort((a, b) => waste(a) - waste(b))[0]
-      const slot = best !== undefined && waste(best) <= Math.max(bytes, 4096) ? best : slots.length
-      slots[slot] = Math.max(slots[slot] ?? 0, bytes)
+      const slot = chooseSlot(slots, free, output.aval.bytes)
+      slots[slot] = Math.max(slots[slot] ?? 0, output.aval.bytes)
       free.delete(slot)
       held.set(output, slot)
       places.set(output, { kind: 'slot', index: slot })
@@ -82,4 +125,20 @@ function assignSlots(
     }
   }
   return slots
+}
+
+/** Small slots are not worth fitting exactly. */
+const smallBytes = 4096
+
+/** The free slot that wastes least for so many bytes, or a new one if all would waste more than they save. */
+function chooseSlot(slots: readonly number[], free: ReadonlySet<number>, bytes: number): number {
+  const waste = (slot: number): number => {
+    const spare = slots[slot]! - bytes
+    return spare >= 0 ? spare : -2 * spare
+  }
+  let best = slots.length
+  for (const slot of free)
+    if (waste(slot) <= Math.max(bytes, smallBytes) && (best === slots.length || waste(slot) < waste(best)))
+      best = slot
+  return best
 }

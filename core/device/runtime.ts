@@ -153,17 +153,12 @@ export function launch(
     const targets: GPUBuffer[] = []
     for (const output of outputs) targets.push(await device.allocate(output.bytes, output.what))
     await program.run(device, sources, targets)
-    for (const [k, output] of outputs.entries()) settle(output, targets[k]!, device)
+    for (const [k, output] of outputs.entries())
+      output.state = { kind: 'device', buffer: targets[k]!, device }
     for (const storage of donated) free(storage)
   }).catch((error: Error) => {
     for (const output of outputs) output.state = { kind: 'failed', error }
   })
-}
-
-/** A result nobody wants any more goes back at once. */
-function settle(output: Storage, buffer: GPUBuffer, device: Device): void {
-  output.state = { kind: 'device', buffer, device }
-  if (output.gone !== null) free(output)
 }
 
 function free(storage: Storage): void {

@@ -18,7 +18,7 @@ export const neg = unary({
   jvp: (t) => neg(t),
   transpose: (ct, inputs) => linearIn(inputs, () => neg(ct)),
   reference: (x) => -x,
-  lower: scalar.neg,
+  lower: (x) => (x.dtype === 'u32' ? scalar.sub(0, x) : scalar.neg(x)),
 })
 
 /** `x - y`, broadcasting. */
@@ -102,23 +102,28 @@ const compare = (
     lower,
   })
 
+/** The order of false and true is that of 0 and 1. */
+const ordered = (x: scalar.Scalar): scalar.Scalar => (x.dtype === 'bool' ? scalar.cast(x, 'u32') : x)
+const lt = (x: scalar.Scalar, y: scalar.Scalar): scalar.Scalar => scalar.lt(ordered(x), ordered(y))
+const le = (x: scalar.Scalar, y: scalar.Scalar): scalar.Scalar => scalar.le(ordered(x), ordered(y))
+
 export const equal = compare('eq', (x, y) => x === y, scalar.eq)
 export const notEqual = compare(
   'ne',
   (x, y) => x !== y,
   (x, y) => scalar.not(scalar.eq(x, y)),
 )
-export const less = compare('lt', (x, y) => x < y, scalar.lt)
-export const lessEqual = compare('le', (x, y) => x <= y, scalar.le)
+export const less = compare('lt', (x, y) => x < y, lt)
+export const lessEqual = compare('le', (x, y) => x <= y, le)
 export const greater = compare(
   'gt',
   (x, y) => x > y,
-  (x, y) => scalar.lt(y, x),
+  (x, y) => lt(y, x),
 )
 export const greaterEqual = compare(
   'ge',
   (x, y) => x >= y,
-  (x, y) => scalar.le(y, x),
+  (x, y) => le(y, x),
 )
 
 /** Whether each element is NaN. */

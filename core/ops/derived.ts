@@ -2,7 +2,7 @@
 
 import { bind, toArray } from '../trace.ts'
 import type { ArrayLike, Value } from '../value.ts'
-import { div, less, sub, where } from './arithmetic.ts'
+import { div, greater, less, maximum, sub, where } from './arithmetic.ts'
 import { abs, exp, log } from './elementary.ts'
 import { add, elementwise } from './elementwise.ts'
 import { reshape, sum } from './movement.ts'
@@ -18,6 +18,9 @@ const stopPrimitive = elementwise<object>({
 /** `x`, as a constant to every derivative. */
 export const stopGradient = (x: ArrayLike): Value => bind(stopPrimitive, [toArray(x)], {})[0]!
 stopGradient.primitive = stopPrimitive
+
+/** `max(x, 0)`; its derivative at 0 is 0, as in JAX. */
+export const relu = (x: ArrayLike): Value => where(greater(x, 0), x, stopGradient(maximum(x, 0)))
 
 export interface AxisOption {
   readonly axis?: number

@@ -4,8 +4,8 @@
 import * as scalar from '../scalar.ts'
 import { constant, type Scalar } from '../scalar.ts'
 import { bind } from '../trace.ts'
-import type { ArrayLike, Value } from '../value.ts'
-import { div, greater, less, mul, neg, sub, where } from './arithmetic.ts'
+import { type ArrayLike, onesLike, type Value } from '../value.ts'
+import { div, greaterEqual, mul, neg, sub, where } from './arithmetic.ts'
 import { elementwise, operands, unary } from './elementwise.ts'
 
 const float = ['f32'] as const
@@ -70,11 +70,21 @@ function tanhScalar(x: Scalar): Scalar {
   return scalar.select(scalar.isNan(x), x, scalar.select(scalar.lt(size, 0.625), near, signed))
 }
 
-/** The sine of x + quarter·π/2: the nearest multiple of π/2 is taken off in four exact steps. */
+/** π/2 in parts that are exact times any number of up to 12 bits, and the rest. */
+const quarterTurn = [1.5703125, 4.837512969970703e-4, 7.549533620476723e-8, 2.563344068e-12] as const
+
+/**
+ * The sine of x + quarter·π/2. The nearest multiples of 4096·π/2 and of π/2 are taken off in steps that are exact, and
+ * below 2^24 at most 0.3 is left to subtract that is not.
+ */
 function sineScalar(x: Scalar, quarter: number): Scalar {
-  const turns = scalar.round(scalar.mul(x, 0.6366197723675814))
-  const steps = [1.5703125, 4.837512969970703e-4, 7.549785324e-8, 2.5633441e-12]
-  const r = steps.reduce((rest, step) => scalar.sub(rest, scalar.mul(turns, step)), x)
+  const [a, b, c, d] = quarterTurn
+  const less = (rest: Scalar, turns: Scalar, ...steps: readonly number[]): Scalar =>
+    steps.reduce((rest, step) => scalar.sub(rest, scalar.mul(turns, step)), rest)
+  const far = scalar.round(scalar.mul(x, 2 / Math.PI / 4096))
+  const close = less(x, far, 4096 * a, 4096 * b)
+  const turns = scalar.round(scalar.mul(less(close, far, 4096 * (c + d)), 2 / Math.PI))
+  const r = less(less(close, turns, a, b, c, d), far, 4096 * (c + d))
   const quadrant = scalar.and(scalar.add(scalar.bitcast(scalar.cast(turns, 'i32'), 'u32'), quarter), 3)
   const square = scalar.mul(r, r)
   const sine = scalar.fma(
@@ -166,7 +176,7 @@ export const logistic = unary({
 export const abs = unary({
   name: 'abs',
   accepts: ['f32', 'i32'],
-  jvp: (t, x) => where(less(x, 0), neg(t), t),
+  jvp: (t, x) => where(greaterEqual(x, 0), t, neg(t)),
   reference: Math.abs,
   lower: scalar.abs,
 })
@@ -208,7 +218,8 @@ const integerPowPrimitive = elementwise<PowerParams>({
   name: 'integer_pow',
   accepts: ['f32', 'i32', 'u32'],
   jvp: [(t, [x], _, { exponent }) => mul(t, mul(exponent, integerPow(x!, exponent - 1)))],
-  reference: ([x], { exponent }) => x! ** exponent,
+  reference: ([x], { exponent }, dtype) =>
+    dtype === 'f32' ? x! ** exponent : new Array<number>(exponent).fill(x!).reduce(Math.imul, 1),
   lower: ([x], { params: { exponent } }) => powerByProducts(x!, exponent),
 })
 
@@ -226,11 +237,12 @@ function powerByProducts(x: Scalar, exponent: number): Scalar {
 export function integerPow(x: ArrayLike, exponent: number): Value {
   if (!Number.isInteger(exponent))
     throw new RangeError(`integerPow: ${exponent} is no whole number; use exp(mul(exponent, log(x)))`)
-  return bind(integerPowPrimitive, operands('integerPow', [x]), { exponent })[0]!
+  const [base] = operands('integerPow', [x])
+  if (exponent < 0 && base!.dtype !== 'f32')
+    throw new RangeError(`integerPow: ${base!.aval} to the power ${exponent} is a fraction; cast it to f32`)
+  return exponent === 0 ? onesLike(base!) : bind(integerPowPrimitive, [base!], { exponent })[0]!
 }
+integerPow.primitive = integerPowPrimitive
 
 /** `x²` */
 export const square = (x: ArrayLike): Value => mul(x, x)
-
-/** `max(x, 0)`; its derivative at 0 is 0, as in JAX. */
-export const relu = (x: ArrayLike): Value => where(greater(x, 0), x, 0)

@@ -1,7 +1,7 @@
 // Operations that act on each element alone: the kind, how operands are brought to one type and shape, and the two records
 // that the kind itself needs: `cast`, to promote, and `add`, to sum the parts of a derivative.
 
-import { type DType, isFloat, promote } from '../dtype.ts'
+import { type DType, isFloat, promote, wrap } from '../dtype.ts'
 import { type Batched, type MaybeZero, type Primitive, type Site, single } from '../primitive.ts'
 import type { Scalar } from '../scalar.ts'
 import * as scalar from '../scalar.ts'
@@ -23,15 +23,8 @@ export interface ElementwiseRules<P> {
   readonly jvp: readonly (Partial<P> | null)[] | null
   readonly transpose?: (ct: Value, inputs: readonly (Value | Aval)[], params: P) => readonly MaybeZero[]
   /** The meaning for one element, in double precision; integer results are wrapped to their type. */
-  reference(xs: readonly number[], params: P, dtype: DType): number
+  reference(xs: readonly number[], params: P, dtype: DType, from: DType): number
   lower(xs: readonly Scalar[], site: Site<P>): Scalar
-}
-
-const wrap: { readonly [D in DType]: (x: number) => number } = {
-  f32: (x) => x,
-  i32: (x) => x | 0,
-  u32: (x) => x >>> 0,
-  bool: (x) => Number(x !== 0),
 }
 
 /** A primitive that maps arrays of one shape element by element. */
@@ -73,6 +66,7 @@ export function elementwise<P>(rules: ElementwiseRules<P>): Primitive<P> {
             inputs.map((x) => x.data[i]!),
             params,
             out.dtype,
+            inputs[0]!.dtype,
           ),
         ),
       )
@@ -182,22 +176,26 @@ const castPrimitive = elementwise<CastParams>({
   name: 'cast',
   result: (_, { dtype }) => dtype,
   jvp: null,
-  reference: ([x], { dtype }) => castReference(x!, dtype),
+  reference: ([x], { dtype }, _, from) => castReference(x!, from, dtype),
   lower: ([x], { params: { dtype } }) => castScalar(x!, dtype),
 })
 
 const integerRange = { i32: [-(2 ** 31), 2 ** 31 - 1], u32: [0, 2 ** 32 - 1] } as const
 
-function castReference(x: number, dtype: DType): number {
-  if (dtype !== 'i32' && dtype !== 'u32') return x
+function castReference(x: number, from: DType, dtype: DType): number {
+  if (from !== 'f32' || (dtype !== 'i32' && dtype !== 'u32')) return x
   if (Number.isNaN(x)) return 0
-  if (Number.isInteger(x) && Math.abs(x) < 2 ** 32) return x
   return Math.min(Math.max(Math.trunc(x), integerRange[dtype][0]), integerRange[dtype][1])
 }
+
+/** A u32 to the nearest float, in halves that are exact: adapters round the whole in ways of their own. */
+const roundedFloat = (x: Scalar): Scalar =>
+  scalar.fma(scalar.cast(scalar.shiftRight(x, 16), 'f32'), 65536, scalar.cast(scalar.and(x, 0xffff), 'f32'))
 
 /** As XLA: floats saturate and NaN is 0; integers keep their low bits. */
 function castScalar(x: Scalar, dtype: DType): Scalar {
   if (dtype === 'bool') return scalar.ne(x, 0)
+  if (x.dtype === 'u32' && dtype === 'f32') return roundedFloat(x)
   if (x.dtype !== 'f32' || dtype === 'f32') return scalar.cast(x, dtype)
   const [low, high] = integerRange[dtype as 'i32' | 'u32']
   const above = scalar.le(scalar.constant(high + 1, 'f32'), x)
@@ -216,7 +214,10 @@ export function cast(x: ArrayLike, dtype: DType): Value {
   const value = toArray(x)
   if (value.dtype === dtype) return value
   if (value instanceof Constant)
-    return new Constant(wrap[dtype](castReference(value.value, dtype)), new Aval(value.shape, dtype))
+    return new Constant(
+      wrap[dtype](castReference(value.value, value.dtype, dtype)),
+      new Aval(value.shape, dtype),
+    )
   return bind(castPrimitive, [value], { dtype })[0]!
 }
 cast.primitive = castPrimitive

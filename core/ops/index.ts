@@ -27,7 +27,7 @@ export {
   threefry2x32,
 } from './bits.ts'
 export { contract, matmul } from './contract.ts'
-export { logSoftmax, logSumExp, softmax, stopGradient } from './derived.ts'
+export { logSoftmax, logSumExp, relu, softmax, stopGradient } from './derived.ts'
 export {
   abs,
   ceil,
@@ -37,7 +37,6 @@ export {
   integerPow,
   log,
   logistic,
-  relu,
   rsqrt,
   sign,
   sin,

@@ -2,7 +2,7 @@
 // so that sums are the same bits in every run.
 
 import { type Affine, indexFrom } from '../affine.ts'
-import type { DType } from '../dtype.ts'
+import { type DType, wrap } from '../dtype.ts'
 import { type Batched, type NdArray, type Primitive, type Site, single } from '../primitive.ts'
 import * as scalar from '../scalar.ts'
 import { Aval, normalizeAxis, type Shape, sameShape } from '../shape.ts'
@@ -139,7 +139,7 @@ function scatterReference(updates: NdArray, ids: NdArray, params: ScatterParams)
     const id = clamp(elementOf(ids, idsIndex(index, ids.shape.length, params)), size)
     const at = [...index.slice(0, axis), id, ...index.slice(axis + inner)]
     const flat = out.shape.reduce((sum, extent, d) => sum * extent + at[d]!, 0)
-    out.data[flat] = out.data[flat]! + elementOf(updates, index)
+    out.data[flat] = wrap[out.dtype](out.data[flat]! + elementOf(updates, index))
     return 0
   })
   return out

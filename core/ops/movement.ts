@@ -2,6 +2,7 @@
 // closed under transposition. All but `sum` only say where each element is read from, and cost nothing once fused.
 
 import { flatten, indexFrom, plus, unflatten, whole } from '../affine.ts'
+import { wrap } from '../dtype.ts'
 import { type Batched, type NdArray, type Primitive, type Read, type Site, single } from '../primitive.ts'
 import * as scalar from '../scalar.ts'
 import { Aval, normalizeAxes, normalizeAxis, type Shape, sameShape, sizeOf, stridesOf } from '../shape.ts'
@@ -263,9 +264,12 @@ export const reduceLoops = {
   ) => read(0, mergeIndex(axes, index, turn)),
 } as const
 
+/** What elements add up to: bools are counted. */
+const countable = ({ shape, dtype }: Aval): Aval => new Aval(shape, dtype === 'bool' ? 'i32' : dtype)
+
 const sumPrimitive: Primitive<ReduceParams> = single<ReduceParams>({
   name: 'reduce_sum',
-  type: ([x], { axes }) => reducedAval(x!, axes),
+  type: ([x], { axes }) => countable(reducedAval(x!, axes)),
   jvp: linearJvp(() => sumPrimitive),
   transpose: (ct, [x], { axes }) => {
     const shape = shapeOf(x)
@@ -280,8 +284,18 @@ const sumPrimitive: Primitive<ReduceParams> = single<ReduceParams>({
     () => sumPrimitive,
     ({ axes }) => ({ axes: axes.map((axis) => axis + 1) }),
   ),
-  reference: ([x], { axes }) => reduceReference(x!, axes, (values) => values.reduce((a, b) => a + b, 0)),
-  lower: { ...reduceLoops, combine: scalar.add, identity: () => 0 },
+  reference: ([x], { axes }) => {
+    const summed = reduceReference(x!, axes, (values) => values.reduce((a, b) => a + b, 0))
+    const { shape, dtype } = countable(new Aval(summed.shape, summed.dtype))
+    return { shape, dtype, data: summed.data.map(wrap[dtype]) }
+  },
+  lower: {
+    ...reduceLoops,
+    element: (index, turn, read, site) =>
+      scalar.cast(reduceLoops.element(index, turn, read, site), site.output.dtype),
+    combine: scalar.add,
+    identity: () => 0,
+  },
 })
 
 export interface ReduceOptions {
@@ -291,7 +305,7 @@ export interface ReduceOptions {
   readonly keepDims?: boolean
 }
 
-/** Applies a reduction: bools count as integers, nothing to reduce is the identity, `keepDims` restores the axes. */
+/** Applies a reduction: nothing to reduce is the identity, `keepDims` restores the axes. */
 export function reduce(
   primitive: Primitive<ReduceParams>,
   x: Value,
@@ -308,7 +322,7 @@ export function reduce(
 }
 
 /**
- * The sum over `axis`, or over everything. Long sums are trees of partial sums.
+ * The sum over `axis`, or over everything; of bools, the number of true ones as i32. Long sums are trees of partial sums.
  *
  * @example
  * import { sum, tensor } from 'cotangent'

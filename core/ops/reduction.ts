@@ -1,5 +1,6 @@
 // Folds over axes: the largest and smallest element, where they are, and what is built of sums.
 
+import type { DType } from '../dtype.ts'
 import { type Primitive, single } from '../primitive.ts'
 import type { Scalar } from '../scalar.ts'
 import * as scalar from '../scalar.ts'
@@ -44,18 +45,25 @@ function extremum(
     reference: ([x], { axes }) => reduceReference(x!, axes, (values) => pick(...values)),
     lower: {
       ...reduceLoops,
-      combine: (x, y) => propagateNan(x, y, lower(x, y)),
-      identity: (dtype) => (dtype === 'f32' ? -sign * Number.POSITIVE_INFINITY : lowest(dtype, sign)),
+      combine: (x, y) => {
+        if (x.dtype === 'bool') return sign === 1 ? scalar.or(x, y) : scalar.and(x, y)
+        return propagateNan(x, y, lower(x, y))
+      },
+      identity: (dtype) => lowest(dtype, sign),
     },
   })
   const apply = (x: ArrayLike, options: ReduceOptions = {}): Value => reduce(primitive, toArray(x), options)
   return Object.assign(apply, { primitive })
 }
 
-const lowest = (dtype: string, sign: 1 | -1): number => {
-  if (dtype === 'u32') return sign === 1 ? 0 : 2 ** 32 - 1
-  return sign === 1 ? -(2 ** 31) : 2 ** 31 - 1
+const ends: { readonly [D in DType]: readonly [number, number] } = {
+  f32: [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY],
+  i32: [-(2 ** 31), 2 ** 31 - 1],
+  u32: [0, 2 ** 32 - 1],
+  bool: [0, 1],
 }
+
+const lowest = (dtype: DType, sign: 1 | -1): number => ends[dtype][sign === 1 ? 0 : 1]
 
 /** The largest element over `axis`; NaN if there is one. */
 export const max = extremum('reduce_max', Math.max, scalar.max, 1)

@@ -32,7 +32,9 @@ const indexOf = (flat: number, shape: readonly number[]): number[] =>
 
 /** Fails unless types agree and every element is within `budget`; integers and bools must be equal. */
 export function expectClose(actual: Elements, expected: Elements, budget: Budget = {}, what = ''): void {
-  const types = [actual, expected].map(({ data, dtype = 'f32', shape = [data.length] }) => `${dtype}[${shape}]`)
+  const types = [actual, expected].map(
+    ({ data, dtype = 'f32', shape = [data.length] }) => `${dtype}[${shape}]`,
+  )
   if (types[0] !== types[1]) throw new Error(`${what}: got ${types[0]}, expected ${types[1]}`)
   const allowed = expected.dtype === undefined || expected.dtype === 'f32' ? budget : {}
   const wrong = Array.from(expected.data).flatMap((y, i) => (isClose(actual.data[i]!, y, allowed) ? [] : [i]))

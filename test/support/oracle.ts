@@ -1,7 +1,7 @@
 // What a function means, in double precision: its graph, evaluated by `reference`.
 
 import { reference, Tensor, trace, tree, type Value } from '../../core/index.ts'
-import { HostArray, toHost, toNdArray } from './host.ts'
+import { type HostArray, toHost, toNdArray } from './host.ts'
 
 type Hosts<T> = tree.MapLeaves<T, Value, HostArray>
 
@@ -27,7 +27,9 @@ export async function referenceOf<A extends readonly unknown[], R>(
 ): Promise<Hosts<R>> {
   const { captured } = trace('reference', f, args)
   const read = (values: readonly unknown[]) =>
-    Promise.all(values.map((value) => (value instanceof Tensor ? toHost(value) : toNdArray([Number(value)], []))))
+    Promise.all(
+      values.map((value) => (value instanceof Tensor ? toHost(value) : toNdArray([Number(value)], []))),
+    )
   const hosts = tree.unflatten(args, await read(tree.leaves(args))) as unknown as Hosts<A>
   return oracle(f, hosts, await read(captured))(...hosts)
 }

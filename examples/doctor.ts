@@ -1,0 +1,109 @@
+// Which WebGPU adapter computes here and why, what it allows, and how fast it copies and multiplies.
+//   npm run doctor
+
+import {
+  add,
+  type DeviceReport,
+  deviceReport,
+  dispose,
+  jit,
+  matmul,
+  random,
+  synchronize,
+  type Value,
+} from 'cotangent'
+
+/** What is known and what was measured. */
+export interface Diagnosis {
+  readonly device: DeviceReport
+  /** GB/s, read and written, of adding one to 2^22 f32. */
+  readonly bandwidth: number
+  /** The rates, in GFLOP/s, of the product of two matrices of `size` × `size`. */
+  readonly products: readonly { readonly size: number; readonly rate: number }[]
+}
+
+/** Looks at the device and measures it; rejects if there is none. */
+export async function doctor(): Promise<Diagnosis> {
+  const device = await deviceReport()
+  const noise = (...shape: number[]): Value => random.uniform(random.key(0), shape)
+  const elements = 2 ** 22
+  const copied = await secondsOf(jit(add), noise(elements), 1)
+  const products = []
+  for (const size of [512, 1024]) {
+    const seconds = await secondsOf(jit(matmul), noise(size, size), noise(size, size))
+    products.push({ size, rate: (2 * size ** 3) / seconds / 1e9 })
+  }
+  return { device, bandwidth: (2 * 4 * elements) / copied / 1e9, products }
+}
+
+const rounds = 7
+
+/** A round is as many calls as take so long, in seconds, so that waiting for the last one hardly counts. */
+const roundSeconds = 0.05
+
+/** The median time of `f(x, y)`, after a warm-up that compiles it. */
+async function secondsOf<X, Y>(f: (x: X, y: Y) => Value, x: X, y: Y): Promise<number> {
+  const round = async (calls: number): Promise<number> => {
+    const start = performance.now()
+    for (let k = 0; k < calls; k++) dispose(f(x, y))
+    await synchronize()
+    return (performance.now() - start) / 1000 / calls
+  }
+  await round(1)
+  const calls = Math.min(Math.ceil(roundSeconds / (await round(1))), 100)
+  const times: number[] = []
+  for (let k = 0; k < rounds; k++) times.push(await round(calls))
+  dispose([x, y])
+  return times.sort((a, b) => a - b)[rounds >> 1]!
+}
+
+const width = 80
+const margin = 11
+
+/** The diagnosis as text, at most 80 columns wide. */
+export function show({ device, bandwidth, products }: Diagnosis): string {
+  const { name, source, reason, candidates, limits, features } = device
+  return [
+    section('adapter', [name]),
+    section('source', [`${source}; ${reason}`]),
+    section(
+      'asked',
+      candidates.map(({ name, outcome }) => `${name}: ${outcome}`),
+    ),
+    section(
+      'limits',
+      Object.entries(limits).map(([limit, value]) => `${limit} ${value.toLocaleString('en')}`),
+    ),
+    section('features', [features.join(', ')]),
+    section('speed', [
+      `copy ${bandwidth.toFixed(1)} GB/s`,
+      ...products.map(({ size, rate }) => `matmul ${size}² ${rate.toFixed(1)} GFLOP/s`),
+    ]),
+  ].join('\n')
+}
+
+const section = (title: string, texts: readonly string[]): string =>
+  texts
+    .flatMap(wrap)
+    .map((line, k) => (k === 0 ? title : '').padEnd(margin) + line)
+    .join('\n')
+
+/** The words of a text in lines that fit beside the margin. */
+function wrap(text: string): string[] {
+  const lines = ['']
+  for (const word of text.split(' ')) {
+    const longer = `${lines.at(-1)} ${word}`.trimStart()
+    if (margin + longer.length <= width) lines[lines.length - 1] = longer
+    else lines.push(word)
+  }
+  return lines
+}
+
+if (process.argv[1] === import.meta.filename)
+  await doctor().then(
+    (diagnosis) => console.log(show(diagnosis)),
+    ({ message }: Error) => {
+      console.error(message)
+      process.exitCode = 1
+    },
+  )
