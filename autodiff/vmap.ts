@@ -40,7 +40,8 @@ function spread(op: string, axes: Axes, target: unknown): BatchAxis[] {
 }
 
 const normal = (axis: number, rank: number, what: string): number => {
-  if (axis < -rank || axis >= rank) throw new RangeError(`vmap: axis ${axis} is outside ${what}`)
+  if (axis < -rank || axis >= rank)
+    throw new RangeError(`vmap: axis ${axis} is outside ${what}; name an axis it has, or null`)
   return axis < 0 ? axis + rank : axis
 }
 

@@ -109,8 +109,9 @@ function splitBy(index: Affine, by: number): { readonly multiple: Affine; readon
   return { multiple, rest }
 }
 
-/** `⌊index / by⌋` */
+/** `⌊index / by⌋`; 0 in an empty array, which nothing is read from. */
 export function quotient(index: Affine, by: number): Affine {
+  if (by === 0) return whole(0)
   if (by === 1) return index
   const { multiple, rest } = splitBy(index, by)
   if (largest(rest) < by) return multiple
@@ -119,13 +120,15 @@ export function quotient(index: Affine, by: number): Affine {
   const only = rest.terms.length === 1 && rest.offset === 0 ? rest.terms[0]! : undefined
   if (only?.by === 1 && only.atom.kind === 'quotient')
     return plus(multiple, quotient(only.atom.of, only.atom.by * by))
+  if (only?.by === 1 && only.atom.kind === 'remainder' && only.atom.by % by === 0)
+    return plus(multiple, remainder(quotient(only.atom.of, by), only.atom.by / by))
   const extent = Math.floor(largest(rest) / by) + 1
   return plus(multiple, ofAtom({ kind: 'quotient', key: `(${rest.key})/${by}`, extent, of: rest, by }))
 }
 
 /** `index mod by` */
 export function remainder(index: Affine, by: number): Affine {
-  if (by === 1) return whole(0)
+  if (by <= 1) return whole(0)
   const { rest } = splitBy(index, by)
   if (largest(rest) < by) return rest
   const common = rest.terms.reduce((factor, term) => gcd(factor, term.by), by)
@@ -137,6 +140,13 @@ export function remainder(index: Affine, by: number): Affine {
   if (only?.by === 1 && only.atom.kind === 'remainder' && only.atom.by % by === 0)
     return remainder(only.atom.of, by)
   return ofAtom({ kind: 'remainder', key: `(${rest.key})%${by}`, extent: by, of: rest, by })
+}
+
+/** An index in two: the terms that `test` accepts, and the others with the offset. */
+export function partition(index: Affine, test: (term: Affine) => boolean): readonly [Affine, Affine] {
+  const chosen = index.terms.filter((term) => test(affine(0, [term])))
+  const others = index.terms.filter((term) => !chosen.includes(term))
+  return [affine(0, chosen), affine(index.offset, others)]
 }
 
 /** The flat, row-major position of `index` in an array of `shape`. */

@@ -33,12 +33,14 @@ function execute(
     atom instanceof Literal ? new Constant(atom.value, atom.aval) : new Tensor(atom.aval),
   )
   const made = outputs.filter((output) => output instanceof Tensor)
+  const arrays = inputs.map(materialize)
+  const temporary = arrays.filter((array, k) => array !== inputs[k]) // of numbers, which nobody else holds
   if (made.length > 0)
     launch(
       program,
-      inputs.map((input) => materialize(input).storage),
+      arrays.map(({ storage }) => storage),
       made.map(({ storage }) => storage),
-      donated,
+      [...donated, ...temporary.map(({ storage }) => storage)],
     )
   return outputs
 }
@@ -55,7 +57,7 @@ setEvaluate(evaluate)
 
 function requireUsable(op: string, value: Value, what: string): void {
   if (value instanceof Tensor && value.storage.gone !== null)
-    throw new Error(`${op}: ${what} ${value.storage.gone}; use the tree that call returned`)
+    throw new Error(`${op}: ${what} ${value.storage.gone}`)
   if (value instanceof Tracer)
     throw new Error(
       `${op}: a traced ${value.aval} escaped its trace; return it from the traced function instead of storing it`,
@@ -91,9 +93,9 @@ export function jit<A extends readonly unknown[], R>(
       const what = path.length > 0 ? `"${showPath(path)}" of argument ${k}` : `argument ${k}`
       const value = toValue(leaf, () => `${name}: ${what}`)
       requireUsable(name, value, what)
-      return materialize(value)
+      return value
     })
-    const statics = staticArgnums.map((k) => JSON.stringify(args[k]))
+    const statics = staticArgnums.map((k) => keyOf(args[k]))
     const key = [structure(dynamic), inputs.map(({ aval }) => String(aval)), statics].join(';')
     const known = compiled.get(key)
     const entry = known ?? traceProgram(name, f, args, staticArgnums)
@@ -106,10 +108,23 @@ export function jit<A extends readonly unknown[], R>(
       [...inputs, ...entry.captured],
       donated.map(({ storage }) => storage),
     )
-    for (const { storage } of donated) storage.gone = `was donated to an earlier call of ${name}`
+    for (const { storage } of donated)
+      storage.gone = `was donated to an earlier call of ${name}; use the tree that call returned`
     return entry.rebuild(outputs)
   }
 }
+
+const functions = new WeakMap<object, number>()
+let seen = 0
+
+/** Text that tells static arguments apart: plain data by what it is, functions in it by which they are. */
+const keyOf = (value: unknown): string =>
+  JSON.stringify([value], (_, part: unknown) => {
+    if (typeof part === 'number') return Object.is(part, -0) ? '-0' : String(part)
+    if (typeof part !== 'function') return part
+    if (!functions.has(part)) functions.set(part, seen++)
+    return `function ${functions.get(part)}`
+  })
 
 function traceProgram<A extends readonly unknown[], R>(
   name: string,

@@ -123,3 +123,26 @@ export const polynomial = (x: Scalar, coefficients: readonly number[]): Scalar =
       (sum, coefficient) => fma(sum, x, coefficient),
       constant(coefficients.at(-1)!, 'f32'),
     )
+
+/** Tests of what changes from turn to turn of the loop called `name`. */
+export function changesWith(name: string): {
+  scalar(element: Scalar): boolean
+  index(index: Affine): boolean
+} {
+  const known = new Map<string, boolean>()
+  const index = ({ terms }: Affine): boolean =>
+    terms.some(({ atom }) => {
+      if (atom.kind === 'loop') return atom.name === name
+      return atom.kind === 'value' ? scalar(atom.value) : index(atom.of)
+    })
+  const scalar = (element: Scalar): boolean => {
+    const changes =
+      known.get(element.key) ??
+      ((element.kind === 'load' && index(element.offset)) ||
+        (element.kind === 'position' && index(element.index)) ||
+        (element.kind === 'apply' && element.args.some(scalar)))
+    known.set(element.key, changes)
+    return changes
+  }
+  return { scalar, index }
+}

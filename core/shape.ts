@@ -56,7 +56,7 @@ export function broadcastShapes(op: string, a: Shape, b: Shape): Shape {
     const right = b[axis - rank + b.length] ?? 1
     if (left !== right && left !== 1 && right !== 1)
       throw new TypeError(
-        `${op}: shapes [${a}] and [${b}] do not broadcast: axis ${axis} is ${left} on the left and ${right} on the right`,
+        `${op}: shapes [${a}] and [${b}] do not broadcast: axis ${axis} is ${left} on the left and ${right} on the right; make them equal, or one of them 1`,
       )
     return left === 1 ? right : left
   })
@@ -65,7 +65,9 @@ export function broadcastShapes(op: string, a: Shape, b: Shape): Shape {
 /** An axis counted from the front; negative axes count from the back. */
 export function normalizeAxis(op: string, axis: number, rank: number): number {
   if (!Number.isInteger(axis) || axis < -rank || axis >= rank)
-    throw new RangeError(`${op}: axis ${axis} is outside an array of rank ${rank}`)
+    throw new RangeError(
+      `${op}: axis ${axis} is outside an array of rank ${rank}; ${rank === 0 ? 'it has none' : `use ${-rank} to ${rank - 1}`}`,
+    )
   return axis < 0 ? axis + rank : axis
 }
 
@@ -78,6 +80,6 @@ export function normalizeAxes(
   if (axes === undefined) return Array.from({ length: rank }, (_, axis) => axis)
   const normal = [axes].flat().map((axis) => normalizeAxis(op, axis, rank))
   if (new Set(normal).size !== normal.length)
-    throw new RangeError(`${op}: axes [${[axes].flat()}] name one axis twice`)
+    throw new RangeError(`${op}: axes [${[axes].flat()}] name one axis twice; name each once`)
   return normal.sort((a, b) => a - b)
 }

@@ -25,7 +25,7 @@ export class Tensor extends Value {
 
   /** Gives the memory back at once; reading the tensor afterwards is an error. */
   dispose(): void {
-    release(this.storage, 'was disposed of')
+    release(this.storage, 'was disposed of; dispose of arrays after their last use')
   }
 }
 
@@ -72,7 +72,9 @@ export function tensor(
   const flat: ArrayLike<number> = isTyped ? data : flatten(data)
   const full = shape ?? (isTyped ? [data.length] : shapeOf(data))
   if (sizeOf(full) !== flat.length)
-    throw new TypeError(`tensor: ${flat.length} elements do not fill the shape [${full}]`)
+    throw new TypeError(
+      `tensor: ${flat.length} elements do not fill the shape [${full}]; it takes ${sizeOf(full)}`,
+    )
   const words = hostArray(dtype, flat.length)
   words.set(dtype === 'bool' ? Array.from(flat, (x) => Number(x !== 0)) : flat)
   return new Tensor(new Aval(full, dtype), words)

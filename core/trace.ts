@@ -24,7 +24,8 @@ export class Tracer extends Value {
     )
   }
 
-  [Symbol.toPrimitive](): never {
+  override [Symbol.toPrimitive](hint: string): string {
+    if (hint === 'string') return this.toString()
     throw new TypeError(
       `trace: a traced ${this.aval} was used as a JavaScript value; branch with where(), and compute with add, mul, …`,
     )
@@ -157,7 +158,9 @@ export function trace<A extends readonly unknown[], R>(op: string, f: (...args: 
   )
   const result = within(builder, () => f(...(unflatten(args, inputs) as unknown as A)))
   if (result instanceof Promise)
-    throw new TypeError(`${op}: the function returned a promise; traced functions are synchronous`)
+    throw new TypeError(
+      `${op}: the function returned a promise; make it synchronous, and read results outside of it`,
+    )
   const outputs = flattenWithPath(result).map(({ path, leaf }) =>
     toValue(leaf, () => `${op}: the output${path.length > 0 ? ` "${showPath(path)}"` : ''}`),
   )
@@ -180,5 +183,4 @@ export const evalShape =
   }
 
 /** The number or value as an array of `dtype` and rank 0, or itself. */
-export const toArray = (x: ArrayLike): Value =>
-  x instanceof Value ? x : full([], x, typeof x === 'boolean' ? 'bool' : 'f32')
+export const toArray = (x: ArrayLike): Value => toValue(x, () => 'array: the operand')

@@ -76,7 +76,7 @@ export function mapWithPath(
         if (isEmpty(other)) throw new TypeError(missing(k + 2, path))
         if (isBranch(other))
           throw new TypeError(
-            `tree.map: tree ${k + 2} has a branch at "${showPath(path)}" where tree 1 has a leaf`,
+            `tree.map: tree ${k + 2} has a branch at "${showPath(path)}" where tree 1 has a leaf; put a leaf there`,
           )
       }
       return call(path, node, ...others)
@@ -86,12 +86,12 @@ export function mapWithPath(
       if (isEmpty(other)) throw new TypeError(missing(k + 2, path))
       if (!isBranch(other) || Array.isArray(other) !== Array.isArray(node))
         throw new TypeError(
-          `tree.map: tree ${k + 2} has another kind of node at "${showPath(path)}" than tree 1`,
+          `tree.map: tree ${k + 2} has another kind of node at "${showPath(path)}" than tree 1; make both objects or both arrays`,
         )
       const extra = keysOf(other).find((key) => !(key in node) && !isEmpty(child(other, key)))
       if (extra !== undefined)
         throw new TypeError(
-          `tree.map: tree 1 has nothing at "${showPath([...path, extra])}", but tree ${k + 2} has`,
+          `tree.map: tree 1 has nothing at "${showPath([...path, extra])}", but tree ${k + 2} has; remove it there`,
         )
     }
     const entries = keys.map((key) => {
@@ -111,7 +111,7 @@ export function mapWithPath(
 }
 
 const missing = (tree: number, path: Path): string =>
-  `tree.map: tree ${tree} has nothing at "${showPath(path)}"`
+  `tree.map: tree ${tree} has nothing at "${showPath(path)}"; give it what tree 1 has there`
 
 /**
  * `f` of every leaf, in a tree of the same shape. Further trees must have the same structure; the error names the first
@@ -138,7 +138,9 @@ export function unflatten<T, R>(tree: T, newLeaves: readonly R[]): MapLeaves<T, 
   let next = 0
   const built = mapWithPath(() => newLeaves[next++], tree)
   if (next !== newLeaves.length)
-    throw new TypeError(`tree.unflatten: the tree has ${next} leaves but ${newLeaves.length} were given`)
+    throw new TypeError(
+      `tree.unflatten: the tree has ${next} leaves but ${newLeaves.length} were given; give one for each`,
+    )
   return built as MapLeaves<T, unknown, R>
 }
 

@@ -43,6 +43,14 @@ export abstract class Value {
   toString(): string {
     return String(this.aval)
   }
+
+  /** Text is the type; as a number or in a comparison an array has no meaning. */
+  [Symbol.toPrimitive](hint: string): string {
+    if (hint === 'string') return this.toString()
+    throw new TypeError(
+      `value: ${this.aval} was used as a JavaScript value; compute with add, mul, …, or read it with data()`,
+    )
+  }
 }
 
 /** What functions of arrays take: a value, or a JavaScript number or boolean, which has the dtype of its neighbour. */

@@ -36,10 +36,10 @@ type Step = (
 
 /** The program for one token at one position: the likeliest next token, and the cache with this one in it. */
 function makeStep(config: LlamaConfig): Step {
-  const table = rope(config)
   return jit(
     (params: LlamaParams, cache: readonly KeysAndValues[], token: Value, position: Value) => {
       const length = cache[0]!.k.shape[1]!
+      const table = rope(config, length)
       const row = (values: Value): Value => reshape(take(values, position), [1, config.headSize])
       const positions = { cos: row(table.cos), sin: row(table.sin) }
       const here = equal(iota([1, length, 1, 1], { axis: 1 }), position)
@@ -60,7 +60,7 @@ const steps = new WeakMap<LlamaConfig, Step>()
 
 /**
  * The tokens that greedily continue `prompt`, as they are made. The prompt begins with BOS.
- * A prompt and `maxTokens` beyond the model's length are a `RangeError`.
+ * A prompt that the model cannot have, and more tokens than its length, are a `RangeError`.
  */
 export async function* generate(
   config: LlamaConfig,
@@ -70,6 +70,13 @@ export async function* generate(
 ): AsyncGenerator<number> {
   const total = prompt.length + maxTokens
   if (prompt.length === 0) throw new RangeError('generate: the prompt is empty; begin it with the BOS token')
+  if (!Number.isInteger(maxTokens) || maxTokens < 0)
+    throw new RangeError(`generate: maxTokens ${maxTokens} is no whole number from 0 up; give one`)
+  const alien = prompt.find((id) => !(Number.isInteger(id) && id >= 0 && id < config.vocabularySize))
+  if (alien !== undefined)
+    throw new RangeError(
+      `generate: token ${alien} is outside the vocabulary of ${config.vocabularySize}; use the model's own tokenizer`,
+    )
   if (total > config.maxLength)
     throw new RangeError(
       `generate: ${prompt.length} tokens and ${maxTokens} more exceed the model's length of ${config.maxLength}; ask for fewer`,

@@ -1,6 +1,6 @@
 // Llama (Touvron et al., 2023; Llama 3 Team, 2024) as a pure function of its parameters: token ids in, logits out.
 
-import { Aval, add, reshape, slice, type Tensor, take, tree, type Value } from '../core/index.ts'
+import { Aval, add, reshape, type Tensor, take, tree, type Value } from '../core/index.ts'
 import {
   attention,
   causalMask,
@@ -68,10 +68,7 @@ export function forward(config: LlamaConfig, params: LlamaParams, tokens: Value)
       `llama: ${time} tokens exceed the model's length of ${config.maxLength}; cut the text or choose another model`,
     )
   const mask = causalMask(time)
-  const { cos, sin } = rope(config)
-  const rows = (table: Tensor): Value => slice(table, { start: [0, 0], end: [time, config.headSize] })
-  const positions = { cos: rows(cos), sin: rows(sin) }
-  return model(config, params, tokens, positions, (_, q, k, v) => attention(q, k, v, mask))
+  return model(config, params, tokens, rope(config, time), (_, q, k, v) => attention(q, k, v, mask))
 }
 
 /** How the queries of a layer see keys and values: the only thing in which training and generation differ. */
@@ -108,15 +105,11 @@ function block(
   return add(y, swiglu(rmsNorm(y, mlpNorm, { eps }), mlp))
 }
 
-const tables = new WeakMap<LlamaConfig, RopeTable<Tensor>>()
-
-/** The positions of a model, made once: `[maxLength, headSize]` each. */
-export function rope(config: LlamaConfig): RopeTable<Tensor> {
-  const { maxLength: length, headSize, ropeTheta: theta, ropeScaling: scaling } = config
-  const table = tables.get(config) ?? ropeTable({ length, headSize, theta, scaling })
-  tables.set(config, table)
-  return table
-}
+/** The first positions of a model: `[length, headSize]` each. */
+export const rope = (
+  { headSize, ropeTheta: theta, ropeScaling: scaling }: LlamaConfig,
+  length: number,
+): RopeTable<Tensor> => ropeTable({ length, headSize, theta, scaling })
 
 /** A tree like the parameters with, at each leaf, what Hugging Face calls the array and its shape. */
 export function layout(config: LlamaConfig): LlamaTree<Named> {
@@ -190,19 +183,36 @@ export async function load(folder: string): Promise<Llama> {
 export const save = (folder: string, config: LlamaConfig, params: LlamaParams): Promise<void> =>
   writeWeights(folder, layout(config), params)
 
-/** A configuration from the fields of a `config.json`; `file` is what errors call it. */
-export function configFrom(json: Readonly<Record<string, unknown>>, file: string): LlamaConfig {
-  const number = (field: string, otherwise?: number): number => {
-    const value = json[field] ?? otherwise
+type Fields = Readonly<Record<string, unknown>>
+
+/** Reads numbers of a JSON object; without a default they must be there. */
+const numbersOf =
+  (fields: Fields, file: string) =>
+  (field: string, otherwise?: unknown): number => {
+    const value = fields[field] ?? otherwise
     if (typeof value !== 'number')
       throw new TypeError(`llama: ${file} has no number ${field}; it is no Llama's configuration`)
     return value
   }
+
+/** A configuration from the fields of a `config.json`; `file` is what errors call it. */
+export function configFrom(json: Fields, file: string): LlamaConfig {
+  const number = numbersOf(json, file)
   if (json.model_type !== 'llama')
     throw new TypeError(
       `llama: ${file} is of a model of type ${json.model_type}; use one whose model_type is llama`,
     )
+  for (const [field, value] of [
+    ['hidden_act', 'silu'],
+    ['attention_bias', false],
+    ['mlp_bias', false],
+  ] as const)
+    if ((json[field] ?? value) !== value)
+      throw new TypeError(
+        `llama: ${file} has ${field} ${json[field]}; only models with ${value} are known, so choose one`,
+      )
   const heads = number('num_attention_heads')
+  const rope = (json.rope_parameters ?? json.rope_scaling ?? null) as Fields | null // the former since transformers 5
   return {
     vocabularySize: number('vocab_size'),
     hiddenSize: number('hidden_size'),
@@ -212,24 +222,23 @@ export function configFrom(json: Readonly<Record<string, unknown>>, file: string
     kvHeads: number('num_key_value_heads', heads),
     headSize: number('head_dim', number('hidden_size') / heads),
     normEps: number('rms_norm_eps', 1e-6),
-    ropeTheta: number('rope_theta', 10000),
-    ropeScaling: ropeScalingFrom(json.rope_scaling, file),
+    ropeTheta: number('rope_theta', rope?.rope_theta ?? 10000),
+    ropeScaling: rope && ropeScalingFrom(rope, file),
     maxLength: number('max_position_embeddings', 2048),
     tied: json.tie_word_embeddings === true,
   }
 }
 
-function ropeScalingFrom(value: unknown, file: string): RopeScaling | null {
-  if (value === null || value === undefined) return null
-  const scaling = value as Readonly<Record<string, unknown>>
+function ropeScalingFrom(scaling: Fields, file: string): RopeScaling | null {
+  const number = numbersOf(scaling, file)
   const type = scaling.rope_type ?? scaling.type
   if (type === 'default') return null
   if (type !== 'llama3')
     throw new TypeError(`llama: ${file} scales rope by "${type}"; only llama3 and default are known`)
   return {
-    factor: Number(scaling.factor),
-    lowFrequencyFactor: Number(scaling.low_freq_factor),
-    highFrequencyFactor: Number(scaling.high_freq_factor),
-    originalLength: Number(scaling.original_max_position_embeddings),
+    factor: number('factor'),
+    lowFrequencyFactor: number('low_freq_factor'),
+    highFrequencyFactor: number('high_freq_factor'),
+    originalLength: number('original_max_position_embeddings'),
   }
 }

@@ -1,7 +1,23 @@
 // Scaled dot-product attention (Vaswani et al., 2017, eq. 1) with grouped queries (Ainslie et al., "GQA", 2023): several
 // query heads share one key and value head, which is never repeated.
 
-import { contract, greaterEqual, iota, mul, reshape, softmax, type Value, where } from '../core/index.ts'
+import {
+  contract,
+  div,
+  exp,
+  expandDims,
+  greaterEqual,
+  iota,
+  max,
+  mul,
+  reshape,
+  stopGradient,
+  sub,
+  sum,
+  transpose,
+  type Value,
+  where,
+} from '../core/index.ts'
 
 /** What a hidden score is set to: its exponential is zero, and it is finite. */
 const hidden = -1e30
@@ -20,8 +36,12 @@ export function attention(q: Value, k: Value, v: Value, mask: Value): Value {
     )
   const grouped = reshape(q, [batch, time, kvHeads, heads / kvHeads, size])
   const scores = mul(contract('btkgd,bskd->bkgts', grouped, k), 1 / Math.sqrt(size))
-  const weights = softmax(where(mask, scores, hidden)) // [batch, kvHeads, group, time, keys]
-  return reshape(contract('bkgts,bskd->btkgd', weights, v), [batch, time, heads * size])
+  const shown = where(mask, scores, hidden) // [batch, kvHeads, group, time, keys]
+  const weights = exp(sub(shown, stopGradient(max(shown, { axis: -1, keepDims: true }))))
+  const total = transpose(sum(weights, { axis: -1 }), [0, 3, 1, 2]) // [batch, time, kvHeads, group]
+  // Dividing after the product divides `size` numbers a row, not `keys`.
+  const mixed = div(contract('bkgts,bskd->btkgd', weights, v), expandDims(total, -1))
+  return reshape(mixed, [batch, time, heads * size])
 }
 
 /** Each time sees itself and what came before: `[time, time]`. */

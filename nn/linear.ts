@@ -75,6 +75,7 @@ export function compose(first: Weight, ...rest: readonly Weight[]): Implicit {
 
 /** The square matrix with `d` on its diagonal. */
 export function diagonal(d: Value): Implicit {
+  if (d.rank !== 1) throw new TypeError(`diagonal: ${d} is no vector; give the entries of the diagonal`)
   const [n] = d.shape as [number]
   return new Implicit(
     [n, n],
@@ -84,9 +85,12 @@ export function diagonal(d: Value): Implicit {
 }
 
 /** `s W` for a number or scalar `s`. */
-export const scaled = (s: number | Value, w: Weight): Implicit =>
-  new Implicit(
+export function scaled(s: number | Value, w: Weight): Implicit {
+  if (typeof s !== 'number' && s.rank !== 0)
+    throw new TypeError(`scaled: ${s} is no scalar; to scale each place, compose with a diagonal`)
+  return new Implicit(
     w.shape,
     (x) => linear(x, w).mul(s),
     () => dense(w).mul(s),
   )
+}

@@ -1,19 +1,6 @@
 // AdamW (Loshchilov and Hutter, "Decoupled Weight Decay Regularization", 2019, algorithm 2), as optax's `adamw`.
 
-import {
-  add,
-  cast,
-  div,
-  exp,
-  mul,
-  neg,
-  sqrt,
-  sub,
-  tree,
-  type Value,
-  zeros,
-  zerosLike,
-} from '../core/index.ts'
+import { add, cast, div, mul, neg, sqrt, tanh, tree, type Value, zeros, zerosLike } from '../core/index.ts'
 import { type Schedule, toSchedule } from './schedule.ts'
 import type { GradientTransformation } from './transform.ts'
 
@@ -49,7 +36,11 @@ export function adamw(
         gradients,
         state.nu,
       )
-      const corrected = (b: number): Value => sub(1, exp(mul(cast(count, 'f32'), Math.log(b))))
+      // 1 - bⁿ = -expm1(n log b), through tanh: the difference itself would lose most digits of the first steps.
+      const corrected = (b: number): Value => {
+        const t = tanh(mul(cast(count, 'f32'), -Math.log(b) / 2))
+        return div(mul(2, t), add(1, t))
+      }
       const [c1, c2] = [corrected(b1), corrected(b2)]
       const step = schedule(state.count)
       const updates = tree.map(

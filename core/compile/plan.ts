@@ -60,32 +60,34 @@ export function plan(graph: Graph, groups: readonly Group[]): Plan {
 /** The kernels of all groups. A group equal to an earlier one, such as the same layer again, has the same text. */
 function stepsOf(groups: readonly Group[]): Step[] {
   const known = new Map<string, { readonly steps: readonly Step[]; readonly variables: readonly Var[] }>()
-  return groups.flatMap((group) => {
-    const { key, variables } = signature(group)
-    const equal = known.get(key)
-    if (equal === undefined) {
-      // A kernel knows what it reads once its elements are spelled out.
-      const steps = kernelsOf(group).map((kernel) => ({
-        ...emit(kernel),
-        name: kernel.name,
-        inputs: [...kernel.inputs],
-        output: kernel.output,
+  return groups
+    .filter(({ root }) => root.outputs[0]!.aval.size > 0)
+    .flatMap((group) => {
+      const { key, variables } = signature(group)
+      const equal = known.get(key)
+      if (equal === undefined) {
+        // A kernel knows what it reads once its elements are spelled out.
+        const steps = kernelsOf(group).map((kernel) => ({
+          ...emit(kernel),
+          name: kernel.name,
+          inputs: [...kernel.inputs],
+          output: kernel.output,
+        }))
+        known.set(key, { steps, variables })
+        return steps
+      }
+      const translated = new Map(equal.variables.map((variable, k) => [variable, variables[k]!]))
+      const translate = (variable: Var): Var => {
+        const here = translated.get(variable) ?? new Var(variable.aval) // a partial result inside the group
+        translated.set(variable, here)
+        return here
+      }
+      return equal.steps.map((step) => ({
+        ...step,
+        inputs: step.inputs.map(translate),
+        output: translate(step.output),
       }))
-      known.set(key, { steps, variables })
-      return steps
-    }
-    const translated = new Map(equal.variables.map((variable, k) => [variable, variables[k]!]))
-    const translate = (variable: Var): Var => {
-      const here = translated.get(variable) ?? new Var(variable.aval) // a partial result inside the group
-      translated.set(variable, here)
-      return here
-    }
-    return equal.steps.map((step) => ({
-      ...step,
-      inputs: step.inputs.map(translate),
-      output: translate(step.output),
-    }))
-  })
+    })
 }
 
 /** A text that equal groups share, and the variables of a group in the order in which the text numbers them. */

@@ -5,8 +5,7 @@ import { type Affine, loop, plus, times, whole } from '../affine.ts'
 import type { Scalar } from '../scalar.ts'
 import * as scalar from '../scalar.ts'
 import type { ProductNest } from './kernels.ts'
-import type { Body, Store } from './wgsl.ts'
-import { isMultiple, isVector, quarter, vectorWidth, type Writer } from './writer.ts'
+import { type Body, isMultiple, isVector, quarter, type Store, vectorWidth, type Writer } from './writer.ts'
 
 const range = (n: number): number[] => Array.from({ length: n }, (_, k) => k)
 const part = 'xyzw'
@@ -29,6 +28,8 @@ interface Operand {
   vector(quad: number, step: number): string
   /** Four steps of depth as one vector. */
   steps(side: number): string
+  /** Spells what the loop over the depth does not change. */
+  hoist(): void
   fetch(): void
 }
 
@@ -58,11 +59,15 @@ function operand(
           quads.every((quad) => range(steps).every((step) => vectors(quadLanes(quad, step))))
         ? 'side'
         : null
-  const scalars = (): void => {
-    for (const side of range(sides))
-      for (const step of range(steps))
-        writer.line(`let ${name}${side}_${step} = ${writer.spell([element[side]![step]!]).text};`)
-  }
+  const fetched: readonly (readonly [string, readonly Scalar[]])[] = {
+    depth: () => element.map((lanes, side) => [`${name}${side}`, lanes] as const),
+    side: () =>
+      quads.flatMap((quad) =>
+        range(steps).map((step) => [`${name}${quad}_${step}`, quadLanes(quad, step)] as const),
+      ),
+    none: () =>
+      element.flatMap((row, side) => row.map((lane, step) => [`${name}${side}_${step}`, [lane]] as const)),
+  }[direction ?? 'none']()
   const text = (side: number, step: number): string => {
     if (direction === 'depth') return `${name}${side}.${part[step]}`
     if (direction === 'side')
@@ -79,15 +84,11 @@ function operand(
             .map((k) => text(quad * vectorWidth + k, step))
             .join(', ')})`,
     steps: (side) => `${name}${side}`,
+    hoist: () => {
+      for (const [, lanes] of fetched) writer.hoist(lanes, 'k')
+    },
     fetch: () => {
-      if (direction === 'depth')
-        for (const side of range(sides))
-          writer.line(`let ${name}${side} = ${writer.spell(element[side]!).text};`)
-      else if (direction === 'side')
-        for (const quad of quads)
-          for (const step of range(steps))
-            writer.line(`let ${name}${quad}_${step} = ${writer.spell(quadLanes(quad, step)).text};`)
-      else scalars()
+      for (const [name, lanes] of fetched) writer.line(`let ${name} = ${writer.spell(lanes).text};`)
     },
   }
 }
@@ -123,6 +124,8 @@ export function writeProduct(writer: Writer, nest: ProductNest, store: Store): B
   const type = wide ? 'vec4<f32>' : 'f32'
   for (const m of range(height))
     writer.line(columnsOfSums.map((n) => `var sum${m}_${n} = ${type}();`).join(' '))
+  left.hoist()
+  right.hoist()
   writer.block(`for (var k = 0u; k < ${depth / steps}u; k++)`, () => {
     left.fetch()
     right.fetch()

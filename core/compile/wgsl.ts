@@ -4,20 +4,23 @@ import { type Affine, loop, plus, times, whole } from '../affine.ts'
 import type { Scalar } from '../scalar.ts'
 import * as scalar from '../scalar.ts'
 import type { Kernel, MapNest, ReduceNest } from './kernels.ts'
+import { inlineNames } from './tidy.ts'
 import { writeProduct } from './wgsl-product.ts'
-import { isVector, storageType, typeName, vectorWidth, Writer, widen } from './writer.ts'
+import {
+  type Body,
+  isVector,
+  type Store,
+  storageType,
+  typeName,
+  vectorWidth,
+  Writer,
+  widen,
+} from './writer.ts'
 
 /** A WGSL module with an entry point `main`, and how many workgroups to dispatch. */
 export interface Module {
   readonly wgsl: string
   readonly workgroups: readonly [number, number, number]
-}
-
-/** How a body is run: over how many threads, in workgroups of what size, and what it stores at a time. */
-export interface Body {
-  readonly workgroup: readonly [number, number]
-  readonly workgroups: readonly [number, number, number]
-  readonly storesVectors: boolean
 }
 
 /** The most workgroups along one dimension of a dispatch. */
@@ -55,7 +58,7 @@ export function emit(kernel: Kernel): Module {
     ...(special.length > 0
       ? ['  let infinity = bitcast<f32>(infinity_bits);', '  let nan = bitcast<f32>(nan_bits);']
       : []),
-    ...writer.lines,
+    ...inlineNames(writer.lines),
     '}',
     '',
   ].join('\n')
@@ -74,8 +77,6 @@ function writeBody(writer: Writer, kernel: Kernel): Body {
   if (nest.kind === 'reduce') return writeReduce(writer, nest, store)
   return writeProduct(writer, nest, store)
 }
-
-export type Store = (at: string, lanes: readonly Scalar[]) => void
 
 /** One thread an element, or four; the grid folds into a second dimension when it is too long. */
 function overThreads(writer: Writer, name: string, threads: number): Omit<Body, 'storesVectors'> {
@@ -145,7 +146,7 @@ function writeFold(writer: Writer, nest: ReduceNest, turns: number, lanes: reado
   const { dtype } = nest.identity
   const type = typeName(dtype, width)
   const identity = writer.spell([nest.identity])
-  hoist(writer, lanes, 'r')
+  writer.hoist(lanes, 'r')
   const accumulate = (into: string, next: Scalar, nextWidth: 1 | 4, text?: string): void => {
     const sum = scalar.reduced(dtype)
     writer.define(sum, into, width)
@@ -188,35 +189,4 @@ function gainOf(lanes: readonly Scalar[]): number {
     )
   }
   return visit(lanes)
-}
-
-/** Spells what does not change with a loop before the loop begins. */
-function hoist(writer: Writer, lanes: readonly Scalar[], name: string): void {
-  const seen = new Map<string, boolean>()
-  const scalarChanges = (element: Scalar): boolean => {
-    const known = seen.get(element.key)
-    if (known !== undefined) return known
-    const changes =
-      (element.kind === 'load' && indexChanges(element.offset)) ||
-      (element.kind === 'position' && indexChanges(element.index)) ||
-      (element.kind === 'apply' && element.args.some(scalarChanges))
-    seen.set(element.key, changes)
-    return changes
-  }
-  const indexChanges = (index: Affine): boolean =>
-    index.terms.some(({ atom }) => {
-      if (atom.kind === 'loop') return atom.name === name
-      return atom.kind === 'value' ? scalarChanges(atom.value) : indexChanges(atom.of)
-    })
-  const done = new Set<string>()
-  const visit = (lanes: readonly Scalar[]): void => {
-    const [first] = lanes as [Scalar]
-    if (done.has(first.key)) return
-    done.add(first.key)
-    if (!lanes.some(scalarChanges)) {
-      if (first.kind !== 'constant') writer.spell(lanes)
-    } else if (first.kind === 'apply')
-      for (const k of first.args.keys()) visit(lanes.map((lane) => (lane as typeof first).args[k]!))
-  }
-  visit(lanes)
 }

@@ -1,9 +1,9 @@
 // Spells scalar expressions in WGSL. Several lanes of one expression are written as vectors: the lanes have the same form
 // and differ only in their indices, so loads of neighbours become one load of a `vec4`.
 
-import type { Affine, IndexAtom } from '../affine.ts'
+import { type Affine, type IndexAtom, partition, quotient } from '../affine.ts'
 import type { DType } from '../dtype.ts'
-import type { Scalar } from '../scalar.ts'
+import { changesWith, type Scalar } from '../scalar.ts'
 
 export const vectorWidth = 4
 
@@ -14,6 +14,16 @@ export interface Spelled {
 }
 
 const infix = new Set(['+', '-', '*', '/', '%', '&', '|', '^', '<<', '>>', '==', '!=', '<', '<='])
+
+/** How a body is run: over how many threads, in workgroups of what size, and what it stores at a time. */
+export interface Body {
+  readonly workgroup: readonly [number, number]
+  readonly workgroups: readonly [number, number, number]
+  readonly storesVectors: boolean
+}
+
+/** Writes the lanes of a result to a place. */
+export type Store = (at: string, lanes: readonly Scalar[]) => void
 
 /** How an array input is bound: by elements, or by vectors of four. */
 export type Grain = 'element' | 'vector'
@@ -58,6 +68,11 @@ export class Writer {
   readonly #spelled = new Map<string, Spelled>()
   readonly #names = new Map<string, string>()
   readonly #scopes: { readonly spelled: string[]; readonly names: string[] }[] = []
+  /** By loop, what was named of indices before it. */
+  readonly #bases = new Map<
+    string,
+    { changes(index: Affine): boolean; readonly names: Map<string, string> }
+  >()
   #named = 0
   #indent = 1
   usesSpecial = false
@@ -176,8 +191,47 @@ export class Writer {
     return { text: this.name(operation(op, typeName(dtype, width), texts)), width }
   }
 
-  /** Spells an index; data-dependent parts of it become names first. */
+  /** Spells what does not change with the loop to come: values, and parts of indices. */
+  hoist(lanes: readonly Scalar[], loop: string): void {
+    const changes = changesWith(loop)
+    const done = new Set<string>()
+    const visit = (lanes: readonly Scalar[]): void => {
+      const [first] = lanes as [Scalar]
+      if (done.has(first.key)) return
+      done.add(first.key)
+      if (!lanes.some(changes.scalar)) {
+        if (first.kind !== 'constant') this.spell(lanes)
+      } else if (first.kind === 'apply')
+        for (const k of first.args.keys()) visit(lanes.map((lane) => (lane as typeof first).args[k]!))
+      else if (first.kind === 'load') {
+        const offsets = lanes.map((lane) => (lane as typeof first).offset)
+        this.#hoistIndex(isVector(offsets) ? quarter(first.offset) : first.offset, loop, changes.index)
+      }
+    }
+    visit(lanes)
+  }
+
+  #hoistIndex(index: Affine, loop: string, changes: (index: Affine) => boolean): void {
+    const [fixed] = partition(index, (term) => !changes(term))
+    const text = this.#sum(fixed)
+    if (/^\w+$/.test(text)) return
+    const bases = this.#bases.get(loop) ?? { changes, names: new Map() }
+    this.#bases.set(loop, bases)
+    bases.names.set(fixed.key, this.name(text, 'base'))
+  }
+
+  /** Spells an index; divisions, and parts that are read from data, become names first. */
   index(index: Affine): string {
+    for (const { changes, names } of this.#bases.values()) {
+      const [fixed, rest] = partition(index, (term) => !changes(term))
+      const base = names.get(fixed.key)
+      if (base === undefined) continue
+      return rest.terms.length === 0 && rest.offset === 0 ? base : `${base} + ${this.#sum(rest)}`
+    }
+    return this.#sum(index)
+  }
+
+  #sum(index: Affine): string {
     const terms = index.terms.map(({ atom, by }) => {
       const text = this.#atom(atom)
       return by === 1 ? text : `${text} * ${by}u`
@@ -213,8 +267,4 @@ export function isVector(offsets: readonly Affine[]): boolean {
 }
 
 /** A multiple of four, divided by four. */
-export const quarter = (index: Affine): Affine => ({
-  offset: index.offset / vectorWidth,
-  terms: index.terms.map(({ atom, by }) => ({ atom, by: by / vectorWidth })),
-  key: `${index.key}/4`,
-})
+export const quarter = (index: Affine): Affine => quotient(index, vectorWidth)

@@ -28,13 +28,13 @@ function extents(spec: string, x: Aval, y: Aval): Map<string, number> {
   ] as const) {
     if (letters.length !== shape.length)
       throw new TypeError(
-        `contract ${spec}: ${side} has ${shape.length} axes, [${shape}], but ${letters.length} letters`,
+        `contract ${spec}: ${side} has ${shape.length} axes, [${shape}], but ${letters.length} letters; write one for each axis`,
       )
     for (const [axis, letter] of [...letters].entries()) {
       const extent = shape[axis]!
       if ((known.get(letter) ?? extent) !== extent)
         throw new TypeError(
-          `contract ${spec}: index ${letter} is ${known.get(letter)} in lhs [${x.shape}] but ${extent} in rhs [${y.shape}]`,
+          `contract ${spec}: index ${letter} is ${known.get(letter)} in lhs [${x.shape}] but ${extent} in rhs [${y.shape}]; they must agree`,
         )
       known.set(letter, extent)
     }
@@ -44,7 +44,9 @@ function extents(spec: string, x: Aval, y: Aval): Map<string, number> {
       throw new TypeError(`contract ${spec}: "${letters}" repeats a letter; use where() and sum`)
   for (const letter of out)
     if (!known.has(letter))
-      throw new TypeError(`contract ${spec}: index ${letter} of the result is in no operand`)
+      throw new TypeError(
+        `contract ${spec}: index ${letter} of the result is in no operand; take letters of the operands`,
+      )
   for (const letter of known.keys())
     if (!out.includes(letter) && !(lhs.includes(letter) && rhs.includes(letter)))
       throw new TypeError(

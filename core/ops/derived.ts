@@ -26,29 +26,28 @@ export interface AxisOption {
   readonly axis?: number
 }
 
-/** `x` less its largest element along `axis`, which is a constant to derivatives; not where that is infinite. */
-function shifted(x: Value, axis: number): { readonly centred: Value; readonly largest: Value } {
-  const largest = stopGradient(max(x, { axis, keepDims: true }))
-  const finite = where(less(abs(largest), Number.POSITIVE_INFINITY), largest, 0)
-  return { centred: sub(x, finite), largest: finite }
-}
+/** The largest element along `axis`, as a constant to derivatives. */
+const largest = (x: Value, axis: number): Value => stopGradient(max(x, { axis, keepDims: true }))
 
 /** `log(Σ e^x)` along `axis`. */
 export function logSumExp(x: ArrayLike, { axis = -1 }: AxisOption = {}): Value {
   const value = toArray(x)
-  const { centred, largest } = shifted(value, axis)
-  const total = sum(exp(centred), { axis })
-  return add(log(total), reshape(largest, total.shape))
+  const top = largest(value, axis)
+  const finite = where(less(abs(top), Number.POSITIVE_INFINITY), top, 0)
+  const total = sum(exp(sub(value, finite)), { axis })
+  return add(log(total), reshape(finite, total.shape))
 }
 
 /** `e^x / Σ e^x` along `axis`. */
 export function softmax(x: ArrayLike, { axis = -1 }: AxisOption = {}): Value {
-  const weights = exp(shifted(toArray(x), axis).centred)
+  const value = toArray(x)
+  const weights = exp(sub(value, largest(value, axis)))
   return div(weights, sum(weights, { axis, keepDims: true }))
 }
 
 /** `log(softmax(x))`, accurate where that is very negative. */
 export function logSoftmax(x: ArrayLike, { axis = -1 }: AxisOption = {}): Value {
-  const { centred } = shifted(toArray(x), axis)
+  const value = toArray(x)
+  const centred = sub(value, largest(value, axis))
   return sub(centred, log(sum(exp(centred), { axis, keepDims: true })))
 }

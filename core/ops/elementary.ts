@@ -15,11 +15,17 @@ const nan = constant(Number.NaN, 'f32')
 /** 2^k for a whole number k from -126 to 127. */
 const power2 = (k: Scalar): Scalar => scalar.bitcast(scalar.shiftLeft(scalar.add(k, 127), 23), 'f32')
 
+/**
+ * The small number that `x` is, computed before what follows: targets may reorder sums, as in k·a + (k·b + x) = k·(a + b) + x,
+ * and that would lose the digits for which constants come in parts.
+ */
+const settled = (x: Scalar): Scalar => scalar.max(x, -1e9)
+
 /** e^x: x = k·ln 2 + r with |r| ≤ ln 2 / 2, a polynomial in r, and 2^k in two steps so that it reaches the largest floats. */
 function expScalar(x: Scalar): Scalar {
   const clamped = scalar.min(scalar.max(x, -104), 89)
   const k = scalar.round(scalar.mul(clamped, Math.LOG2E))
-  const r = scalar.fma(k, 2.1219444e-4, scalar.fma(k, -0.693359375, clamped))
+  const r = scalar.fma(k, 2.1219444e-4, settled(scalar.fma(k, -0.693359375, clamped)))
   const tail = scalar.polynomial(
     r,
     [0.5, 1.6666665459e-1, 4.1665795894e-2, 8.3334519073e-3, 1.3981999507e-3, 1.98756915e-4],
@@ -49,7 +55,7 @@ function logScalar(x: Scalar): Scalar {
     ],
   )
   const small = scalar.fma(e, -2.1219444e-4, scalar.mul(scalar.mul(f, square), tail))
-  const value = scalar.fma(e, 0.693359375, scalar.add(f, scalar.fma(square, -0.5, small)))
+  const value = scalar.fma(e, 0.693359375, settled(scalar.add(f, scalar.fma(square, -0.5, small))))
   const infinite = scalar.le(0x7f800000, scalar.bitcast(x, 'u32')) // +inf, NaN, and everything negative
   const special = scalar.select(scalar.eq(scalar.bitcast(x, 'u32'), 0x7f800000), inf, nan)
   const zero = scalar.eq(scalar.and(scalar.bitcast(x, 'u32'), 0x7fffffff), 0)
@@ -80,7 +86,7 @@ const quarterTurn = [1.5703125, 4.837512969970703e-4, 7.549533620476723e-8, 2.56
 function sineScalar(x: Scalar, quarter: number): Scalar {
   const [a, b, c, d] = quarterTurn
   const less = (rest: Scalar, turns: Scalar, ...steps: readonly number[]): Scalar =>
-    steps.reduce((rest, step) => scalar.sub(rest, scalar.mul(turns, step)), rest)
+    steps.reduce((rest, step) => settled(scalar.sub(rest, scalar.mul(turns, step))), rest)
   const far = scalar.round(scalar.mul(x, 2 / Math.PI / 4096))
   const close = less(x, far, 4096 * a, 4096 * b)
   const turns = scalar.round(scalar.mul(less(close, far, 4096 * (c + d)), 2 / Math.PI))

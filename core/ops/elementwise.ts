@@ -6,7 +6,7 @@ import { type Batched, type MaybeZero, type Primitive, type Site, single } from 
 import type { Scalar } from '../scalar.ts'
 import * as scalar from '../scalar.ts'
 import { Aval, broadcastShapes, sameShape } from '../shape.ts'
-import { bind, toArray } from '../trace.ts'
+import { bind, toArray, toValue } from '../trace.ts'
 import { type ArrayLike, Constant, full, Value } from '../value.ts'
 import { batchFirst, broadcastTo } from './movement.ts'
 
@@ -104,7 +104,10 @@ function commonDtype(xs: readonly ArrayLike[]): DType {
 
 /** The operands as arrays of one dtype and one shape. */
 export function operands(op: string, xs: readonly ArrayLike[], dtype = commonDtype(xs)): Value[] {
-  const values = xs.map((x) => (x instanceof Value ? cast(x, dtype) : full([], x, dtype)))
+  const values = xs.map((x, k) => {
+    const value = toValue(x, () => `${op}: operand ${k}`)
+    return value === x ? cast(value, dtype) : full([], x as number, dtype)
+  })
   const shape = values.map((x) => x.shape).reduce((a, b) => broadcastShapes(op, a, b))
   return values.map((x) => broadcastTo(x, shape))
 }
@@ -194,7 +197,7 @@ const roundedFloat = (x: Scalar): Scalar =>
 
 /** As XLA: floats saturate and NaN is 0; integers keep their low bits. */
 function castScalar(x: Scalar, dtype: DType): Scalar {
-  if (dtype === 'bool') return scalar.ne(x, 0)
+  if (dtype === 'bool') return scalar.not(scalar.eq(x, 0)) // NaN is true, and `!=` may be ordered
   if (x.dtype === 'u32' && dtype === 'f32') return roundedFloat(x)
   if (x.dtype !== 'f32' || dtype === 'f32') return scalar.cast(x, dtype)
   const [low, high] = integerRange[dtype as 'i32' | 'u32']

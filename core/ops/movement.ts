@@ -7,7 +7,7 @@ import { type Batched, type NdArray, type Primitive, type Read, type Site, singl
 import * as scalar from '../scalar.ts'
 import { Aval, normalizeAxes, normalizeAxis, type Shape, sameShape, sizeOf, stridesOf } from '../shape.ts'
 import { bind, toArray } from '../trace.ts'
-import { type ArrayLike, Constant, type Value } from '../value.ts'
+import { type ArrayLike, Constant, type Value, zeros } from '../value.ts'
 
 const range = (n: number): number[] => Array.from({ length: n }, (_, k) => k)
 
@@ -79,7 +79,9 @@ export function reshape(x: ArrayLike, shape: Shape): Value {
     shape.filter((extent) => extent === -1).length > 1 ||
     !full.every(Number.isInteger)
   )
-    throw new TypeError(`reshape: ${value.aval} has ${value.size} elements, which do not fill [${shape}]`)
+    throw new TypeError(
+      `reshape: ${value.aval} has ${value.size} elements, which do not fill [${shape}]; the extents must multiply to that`,
+    )
   if (value instanceof Constant) return new Constant(value.value, new Aval(full, value.dtype))
   return sameShape(full, value.shape) ? value : bind(reshapePrimitive, [value], { shape: full })[0]!
 }
@@ -137,7 +139,7 @@ export function transpose(x: ArrayLike, axes?: readonly number[]): Value {
     axes?.map((axis) => normalizeAxis('transpose', axis, value.rank)) ?? range(value.rank).reverse()
   if (new Set(order).size !== value.rank || order.length !== value.rank)
     throw new RangeError(
-      `transpose: axes [${order}] are no permutation of the ${value.rank} axes of ${value.aval}`,
+      `transpose: axes [${order}] are no permutation of the axes of ${value.aval}; name each once`,
     )
   if (value instanceof Constant)
     return new Constant(
@@ -200,7 +202,9 @@ export function broadcastTo(x: ArrayLike, shape: Shape): Value {
   if (sameShape(value.shape, shape)) return value
   const offset = shape.length - value.rank
   if (offset < 0 || value.shape.some((extent, axis) => extent !== 1 && extent !== shape[axis + offset]))
-    throw new TypeError(`broadcastTo: ${value.aval} does not broadcast to [${shape}]`)
+    throw new TypeError(
+      `broadcastTo: ${value.aval} does not broadcast to [${shape}]; from the right, its axes must be 1 or equal`,
+    )
   if (value instanceof Constant) return new Constant(value.value, new Aval(shape, value.dtype))
   const kept = range(value.rank).filter((axis) => value.shape[axis] === shape[axis + offset])
   const squeezed = reshape(
@@ -384,7 +388,9 @@ export function slice(
   for (const [axis, extent] of value.shape.entries()) {
     const [from, to] = [start[axis] ?? -1, end[axis] ?? -1]
     if (from < 0 || to < from || to > extent)
-      throw new RangeError(`slice: [${from}, ${to}) is outside axis ${axis} of ${value.aval}`)
+      throw new RangeError(
+        `slice: [${from}, ${to}) is outside axis ${axis} of ${value.aval}; stay within 0 and ${extent}`,
+      )
   }
   const whole = start.every((from, axis) => from === 0 && end[axis] === value.shape[axis])
   return whole ? value : bind(slicePrimitive, [value], { start, end })[0]!
@@ -448,7 +454,7 @@ export function pad(
     [...before, ...after].some((count) => count < 0)
   )
     throw new RangeError(
-      `pad: before [${before}] and after [${after}] must be counts for each of the ${value.rank} axes`,
+      `pad: before [${before}] and after [${after}] do not fit ${value.aval}; give a count of zeros for each axis`,
     )
   const nothing = [...before, ...after].every((count) => count === 0)
   return nothing ? value : bind(padPrimitive, [value], { before, after })[0]!
@@ -513,7 +519,7 @@ const concatPrimitive: Primitive<ConcatParams> = single<ConcatParams>({
     for (const [k, other] of rest.entries())
       if (other.dtype !== first!.dtype || !sameShape(first!.shape.with(axis, 0), other.shape.with(axis, 0)))
         throw new TypeError(
-          `concatenate: input ${k + 1} is ${other}, which does not continue ${first} along axis ${axis}`,
+          `concatenate: input ${k + 1} is ${other}, which does not continue ${first} along axis ${axis}; all but that axis must agree`,
         )
     return new Aval(first!.shape.with(axis, seams(inputs, axis).at(-1)!), first!.dtype)
   },
@@ -569,10 +575,13 @@ const widest = 6
 
 /** Arrays one behind the other along `axis`. */
 export function concatenate(xs: readonly ArrayLike[], { axis = 0 }: { readonly axis?: number } = {}): Value {
-  const values = xs.map(toArray).filter((x, _, all) => x.size > 0 || all.length === 1)
-  if (values.length === 0) throw new TypeError('concatenate: no arrays; pass at least one that is not empty')
+  const [first, ...rest] = xs.map(toArray)
+  if (first === undefined) throw new TypeError('concatenate: no arrays; pass at least one')
+  const place = normalizeAxis('concatenate', axis, first.rank)
+  const values = [first, ...rest].filter((x) => x.size > 0)
+  if (values.length === 0)
+    return zeros(first.shape.with(place, seams([first, ...rest], place).at(-1)!), first.dtype)
   if (values.length === 1) return values[0]!
-  const place = normalizeAxis('concatenate', axis, values[0]!.rank)
   if (values.length <= widest) return bind(concatPrimitive, values, { axis: place })[0]!
   const groups = range(Math.ceil(values.length / widest)).map((k) =>
     values.slice(k * widest, (k + 1) * widest),
@@ -603,7 +612,9 @@ export function squeeze(x: ArrayLike, axis?: number | readonly number[]): Value 
   const dropped = axis === undefined ? all : normalizeAxes('squeeze', axis, value.rank)
   const thick = dropped.find((k) => value.shape[k] !== 1)
   if (thick !== undefined)
-    throw new TypeError(`squeeze: axis ${thick} of ${value.aval} has extent ${value.shape[thick]}, not 1`)
+    throw new TypeError(
+      `squeeze: axis ${thick} of ${value.aval} has extent ${value.shape[thick]}; name axes of extent 1`,
+    )
   return reshape(
     value,
     value.shape.filter((_, k) => !dropped.includes(k)),

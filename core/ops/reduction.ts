@@ -6,7 +6,7 @@ import type { Scalar } from '../scalar.ts'
 import * as scalar from '../scalar.ts'
 import { normalizeAxis } from '../shape.ts'
 import { bind, toArray } from '../trace.ts'
-import type { ArrayLike, Value } from '../value.ts'
+import { type ArrayLike, full, type Value } from '../value.ts'
 import { div, equal, isNan, mul, propagateNan, sub, where } from './arithmetic.ts'
 import { bitwiseOr } from './bits.ts'
 import { cast } from './elementwise.ts'
@@ -35,8 +35,8 @@ function extremum(
     type: ([x], { axes }) => reducedAval(x!, axes),
     jvp: ([t], [x], y, { axes }) => {
       const kept = x!.shape.map((extent, axis) => (axes.includes(axis) ? 1 : extent))
-      const chosen = cast(equal(x!, reshape(y, kept)), 'f32')
-      return div(sum(mul(t!, chosen), { axis: axes }), sum(chosen, { axis: axes }))
+      const chosen = equal(x!, reshape(y, kept))
+      return div(sum(where(chosen, t!, 0), { axis: axes }), cast(sum(chosen, { axis: axes }), 'f32'))
     },
     batch: ([x], { axes }, size) => ({
       value: bind(primitive, [batchFirst(x!, size)], { axes: axes.map((axis) => axis + 1) })[0]!,
@@ -71,11 +71,12 @@ export const max = extremum('reduce_max', Math.max, scalar.max, 1)
 /** The smallest element over `axis`; NaN if there is one. */
 export const min = extremum('reduce_min', Math.min, scalar.min, -1)
 
-/** The arithmetic mean over `axis`, or of everything. */
+/** The arithmetic mean over `axis`, or of everything; NaN of nothing. */
 export function mean(x: ArrayLike, options: ReduceOptions = {}): Value {
   const value = toArray(x)
   const total = sum(value, options)
-  return div(total, value.size / total.size)
+  const count = value.size / total.size
+  return count > 0 ? div(total, count) : full(total.shape, Number.NaN)
 }
 
 /** The place of the first largest element along `axis` as i32; of the first NaN if there is one. */

@@ -5,7 +5,13 @@
 
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
-import { encodeSafetensors, type HostArray } from '../../core/safetensors.ts'
+import { tensor, writeTensors } from 'cotangent'
+
+/** A matrix or vector of the model, in the file's order. */
+interface HostArray {
+  readonly shape: readonly number[]
+  readonly data: Float32Array
+}
 
 const [source] = process.argv.slice(2)
 if (!source)
@@ -26,7 +32,7 @@ let cursor = 0
 const take = (...shape: number[]): HostArray => {
   const start = cursor
   cursor += shape.reduce((product, n) => product * n)
-  return { dtype: 'f32', shape, data: numbers.slice(start, cursor) }
+  return { shape, data: numbers.slice(start, cursor) }
 }
 const perLayer = (...shape: number[]) => Array.from({ length: layers }, () => take(...shape))
 
@@ -45,7 +51,7 @@ const norm = take(dim)
 if (cursor + context * headDim !== numbers.length)
   throw new Error('convert: stories260K.bin has an unknown layout')
 
-function halvesFromPairs({ dtype, shape, data }: HostArray): HostArray {
+function halvesFromPairs({ shape, data }: HostArray): HostArray {
   const [rows = 0, columns = 0] = shape
   const half = headDim / 2
   const permuted = new Float32Array(data.length)
@@ -54,7 +60,7 @@ function halvesFromPairs({ dtype, shape, data }: HostArray): HostArray {
     const from = row - feature + (feature < half ? 2 * feature : 2 * (feature - half) + 1)
     permuted.set(data.subarray(from * columns, (from + 1) * columns), row * columns)
   }
-  return { dtype, shape, data: permuted }
+  return { shape, data: permuted }
 }
 
 const weights: [string, HostArray][] = [
@@ -199,7 +205,10 @@ function mergesOf(list: readonly Piece[]): string[] {
 const json = (value: object) => `${JSON.stringify(value, null, 2)}\n`
 await mkdir(target, { recursive: true })
 await writeFile(`${target}config.json`, json(config))
-await writeFile(`${target}model.safetensors`, encodeSafetensors(weights, { format: 'pt' }))
+await writeTensors(
+  `${target}model.safetensors`,
+  weights.map(([name, { shape, data }]) => [name, tensor(data, { shape })]),
+)
 await writeFile(`${target}tokenizer.json`, json(tokenizer))
 await writeFile(`${target}tokenizer_config.json`, json(tokenizerConfig))
 console.log(

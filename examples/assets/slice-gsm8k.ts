@@ -4,7 +4,7 @@
 
 import { mkdir, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
-import { loadTokenizer } from '../../models/tokenizer.ts'
+import { loadTokenizer } from 'cotangent/models'
 import { alpacaText, type Row, readJsonl } from '../data.ts'
 
 const [source] = process.argv.slice(2)

@@ -1,7 +1,9 @@
 // Golden values, as `test/golden/README.md` describes them.
 
 import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
 import type { DType } from '../../core/index.ts'
+import type { Budget } from './close.ts'
 import { type HostArray, toNdArray } from './host.ts'
 
 /** An array as `common.py` writes it. */
@@ -27,3 +29,18 @@ export const ofGolden = ({ dtype, shape, data }: GoldenArray): HostArray =>
 /** A file of `test/golden/`. */
 export const golden = <T>(name: string): T =>
   JSON.parse(readFileSync(new URL(`../golden/${name}`, import.meta.url), 'utf8')) as T
+
+/** Arrays by name. */
+export type GoldenArrays = Readonly<Record<string, GoldenArray>>
+
+export const ofGoldens = (arrays: GoldenArrays): Record<string, HostArray> =>
+  Object.fromEntries(Object.entries(arrays).map(([name, array]) => [name, ofGolden(array)]))
+
+/** A folder of `test/golden/`, such as a model. */
+export const goldenFolder = (name: string): string =>
+  fileURLToPath(new URL(`../golden/${name}`, import.meta.url))
+
+/** A share of the largest element: what a sum of many terms that cancel can be held to. */
+export const ofLargest = ({ data }: HostArray, share: number): Budget => ({
+  absolute: share * data.reduce((largest, x) => Math.max(largest, Math.abs(x)), 0),
+})

@@ -33,3 +33,13 @@ export async function referenceOf<A extends readonly unknown[], R>(
   const hosts = tree.unflatten(args, await read(tree.leaves(args))) as unknown as Hosts<A>
   return oracle(f, hosts, await read(captured))(...hosts)
 }
+
+/** `oracle` of a function that closes over arrays on the device, such as a table of positions. */
+export async function oracleClosed<A extends readonly unknown[], R>(
+  f: (...args: A) => R,
+  args: Hosts<A>,
+): Promise<(...args: Hosts<A>) => Hosts<R>> {
+  const avals = tree.map((host: HostArray) => host.aval, args) as unknown as A
+  const { captured } = trace('oracle', f, avals)
+  return oracle(f, args, await Promise.all(captured.map(toHost)))
+}
