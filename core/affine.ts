@@ -78,17 +78,18 @@ function rejoin(offset: number, terms: readonly Term[]): Affine {
   for (const low of terms) {
     if (low.atom.kind !== 'remainder') continue
     const { of, by } = low.atom
+    const upper = quotient(of, by)
     const high = terms.find(({ atom, by: scale }) => {
       if (scale !== low.by * by) return false
-      if (atom.kind === 'quotient') return atom.by === by && atom.of.key === of.key
-      return atom.kind === 'remainder' && atom.of.key === quotient(of, by).key
+      return ofAtom(atom).key === upper.key || (atom.kind === 'remainder' && atom.of.key === upper.key)
     })
     if (high === undefined) continue
     const rest = affine(
       offset,
       terms.filter((term) => term !== low && term !== high),
     )
-    const joined = high.atom.kind === 'remainder' ? remainder(of, by * high.atom.by) : of
+    const isWhole = ofAtom(high.atom).key === upper.key
+    const joined = isWhole ? of : remainder(of, by * (high.atom as IndexAtom & { kind: 'remainder' }).by)
     return plus(rest, times(joined, low.by))
   }
   return affine(offset, terms)

@@ -122,11 +122,10 @@ export function writeProduct(writer: Writer, nest: ProductNest, store: Store): B
   const wide = !dots && width % vectorWidth === 0
   const columnsOfSums = range(wide ? width / vectorWidth : width)
   const type = wide ? 'vec4<f32>' : 'f32'
-  for (const m of range(height))
-    writer.line(columnsOfSums.map((n) => `var sum${m}_${n} = ${type}();`).join(' '))
+  for (const m of range(height)) writer.line(columnsOfSums.map((n) => `var sum${m}_${n}: ${type};`).join(' '))
   left.hoist()
   right.hoist()
-  writer.block(`for (var k = 0u; k < ${depth / steps}u; k++)`, () => {
+  writer.loop('k', depth / steps, () => {
     left.fetch()
     right.fetch()
     for (const m of range(height))

@@ -159,7 +159,7 @@ function writeFold(writer: Writer, nest: ReduceNest, turns: number, lanes: reado
   }
   writer.line(`var folded = ${type}(${identity.text});`)
   if (turns <= 2 * blockOfTurns) {
-    writer.block(`for (var r = 0u; r < ${turns}u; r++)`, () => turn('folded'))
+    writer.loop('r', turns, () => turn('folded'))
     return 'folded'
   }
   writer.block(`for (var start = 0u; start < ${turns}u; start += ${blockOfTurns}u)`, () => {

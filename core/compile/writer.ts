@@ -100,6 +100,12 @@ export class Writer {
     this.line('}')
   }
 
+  /** Writes a loop of `turns` turns, or its body alone if it has one turn. */
+  loop(name: string, turns: number, body: () => void): void {
+    if (turns === 1) body()
+    else this.block(`for (var ${name} = 0u; ${name} < ${turns}u; ${name}++)`, body)
+  }
+
   /** Makes an expression known under a name, such as the accumulator of a loop. */
   define(element: Scalar, text: string, width: 1 | 4): void {
     this.#spelled.set(element.key, { text, width })

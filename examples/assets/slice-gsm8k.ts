@@ -19,7 +19,7 @@ const length = (row: Row) => tokenizer.encode(alpacaText(row)).length + 2
 await mkdir(here('gsm8k'), { recursive: true })
 for (const [from, to, count] of [
   ['train', 'train', 240],
-  ['test', 'heldout', 32],
+  ['test', 'heldout', 16],
 ] as const) {
   const rows: Row[] = []
   for (const row of (await readJsonl(`${source}/${from}.jsonl`)).map(plain)) {

@@ -2,7 +2,6 @@
 // products are counted in its graph, so that a rate means the same for a matrix product and for a training step.
 
 import { fileURLToPath } from 'node:url'
-import { simplify } from '../../core/compile/simplify.ts'
 import {
   add,
   type Equation,
@@ -32,6 +31,7 @@ import {
 } from 'cotangent/nn'
 import { applyUpdates, chain, clipByGlobalNorm, lionw } from 'cotangent/optim'
 import { lora } from 'cotangent/peft'
+import { simplify } from '../../core/compile/simplify.ts'
 
 /** A case that is ready to run. */
 export interface Prepared {

@@ -3,8 +3,8 @@
 
 import Benchmark from 'benchmark'
 import { Command } from 'commander'
-import { writeFileAtomic } from '../../core/files.ts'
 import { deviceReport, dispose, statistics, synchronize } from 'cotangent'
+import { writeFileAtomic } from '../../core/files.ts'
 import { cases } from './cases.ts'
 
 /** What is known of a case after its turns; `pipelines` are those that its first call made. */

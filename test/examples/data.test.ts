@@ -2,6 +2,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { loadTokenizer, type Tokenizer } from 'cotangent/models'
+import { ignored } from 'cotangent/nn'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import {
@@ -10,12 +12,10 @@ import {
   batches,
   type EncodedRow,
   encodeRow,
-  ignored,
   type Mask,
   type Row,
   readJsonl,
 } from '../../examples/data.ts'
-import { loadTokenizer, type Tokenizer } from '../../models/tokenizer.ts'
 
 const assets = fileURLToPath(new URL('../../examples/assets', import.meta.url))
 

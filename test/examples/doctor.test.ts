@@ -37,7 +37,18 @@ const found: Diagnosis = {
 test('how it reads', () => {
   const text = show(found)
   expect(Math.max(...text.split('\n').map((line) => line.length))).toBeLessThanOrEqual(80)
-  expect(text).toMatchInlineSnapshot()
+  expect(text).toMatchInlineSnapshot(`
+    "adapter    llvmpipe, Mesa 25.0.7 with a name that is far too long for what is
+               left of one line
+    source     system; software; navigator.gpu (absent)
+    asked      navigator.gpu: absent
+               llvmpipe, Mesa 25.0.7: chosen: software
+    limits     maxBufferSize 1,073,741,824
+               maxStorageBuffersPerShaderStage 12
+    features   core-features-and-limits, shader-f16, subgroups, timestamp-query
+    speed      copy 2.8 GB/s
+               matmul 512² 11.3 GFLOP/s"
+  `)
 })
 
 test('no adapter', async () => {

@@ -3,7 +3,7 @@
 import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { statistics, type Tensor, tree } from 'cotangent'
+import { type Tensor, tree } from 'cotangent'
 import { llama } from 'cotangent/models'
 import { expect, test } from 'vitest'
 import { withoutHead } from '../../examples/edit-tree.ts'
@@ -28,17 +28,19 @@ test('only the edited leaf is new, and its head is silent', async () => {
   expect(original.some((x, k) => headOf(k) === 2 && x !== 0)).toBe(true)
 })
 
-test('no array is frozen or copied', async () => {
+test('branches are frozen, arrays are not', async () => {
   const { config, params } = await llama.load(goldenFolder('tiny-llama'))
-  withoutHead(config, params, 0, 0)
-  const { liveBytes } = await statistics()
   const edited = withoutHead(config, params, 0, 1)
-  expect((await statistics()).liveBytes - liveBytes).toBe((edited.layers[0]!.attn.o as Tensor).size * 4)
+  expect(Object.isFrozen(edited.layers)).toBe(true)
   expect(tree.leaves(edited).filter(Object.isFrozen)).toEqual([])
 })
 
-test('the example runs', async () => {
+test('the example runs, and the device holds one array more', async () => {
   const script = fileURLToPath(new URL('../../examples/edit-tree.ts', import.meta.url))
   const { stdout } = await promisify(execFile)(process.execPath, ['--import', 'tsx', script])
-  expect(stdout).toMatchInlineSnapshot()
+  expect(stdout).toMatchInlineSnapshot(`
+    "46 of 47 arrays are the model's own; the device holds 16384 bytes more
+    loss 0.180, and 0.197 without the head
+    "
+  `)
 })

@@ -1,24 +1,24 @@
 // A method in a user's file keeps the laws that the library's own methods keep.
 
 import { fileURLToPath } from 'node:url'
-import { jit, random, type Tensor, tensor, tree, type Value, valueAndGrad } from 'cotangent'
-import { llama } from 'cotangent/models'
+import { jit, random, tensor, tree, type Value, valueAndGrad } from 'cotangent'
+import { llama, loadTokenizer } from 'cotangent/models'
 import { causalLoss } from 'cotangent/nn'
 import { adamw, applyUpdates } from 'cotangent/optim'
 import { countTrainable, linears, merge, targetsOf } from 'cotangent/peft'
 import { expect, test } from 'vitest'
 import { type VeraAdapter, vera, veraProjections } from '../../examples/vera.ts'
 import { expectClose } from '../support/close.ts'
-import { toHost, toHosts } from '../support/host.ts'
+import { toHost } from '../support/host.ts'
 
 const rank = 16
-const { config, params } = await llama.load(
-  fileURLToPath(new URL('../../examples/assets/stories260K', import.meta.url)),
-)
+const folder = fileURLToPath(new URL('../../examples/assets/stories260K', import.meta.url))
+const { config, params } = await llama.load(folder)
+const { bos, encode } = await loadTokenizer(folder)
 const method = vera(veraProjections(random.key(7), rank, params))
 const adapter = method.init(random.key(0), params)
-const ids = Int32Array.from({ length: 2 * 16 }, (_, k) => 3 + ((k * 37) % 101))
-const tokens = tensor(ids, { shape: [2, 16] })
+const text = [bos, ...encode('A robe takes 2 bolts of blue fiber and half that much white fiber.')]
+const tokens = tensor([text.slice(0, 32)], { dtype: 'i32' })
 
 const logits = jit((base: llama.LlamaParams) => llama.forward(config, base, tokens))
 const adaptedLogits = jit((adapter: VeraAdapter) =>
@@ -52,8 +52,9 @@ test('merging is applying', async () => {
 
 test('what it does not adapt is the base', () => {
   const { embedding, norm, layers } = method.apply(params, adapter)
-  expect([embedding, norm, layers[0]!.attnNorm]).toEqual([params.embedding, params.norm, params.layers[0]!.attnNorm])
   expect(embedding).toBe(params.embedding)
+  expect(norm).toBe(params.norm)
+  expect(layers[0]!.attnNorm).toBe(params.layers[0]!.attnNorm)
 })
 
 test('the first gradient reaches b only', async () => {
@@ -68,4 +69,25 @@ test('the first gradient reaches b only', async () => {
 test('it trains rank + out numbers a weight', () => {
   const sizes = targetsOf('test', params, linears).map(({ shape: [out] }) => rank + out)
   expect(countTrainable(method, random.key(0), llama.shapes(config))).toBe(sizes.reduce((a, b) => a + b))
+})
+
+test('a few steps lower the loss', async () => {
+  const optimizer = adamw(0.05)
+  const step = jit(
+    (adapter: VeraAdapter, state: ReturnType<typeof optimizer.init>) => {
+      const [value, gradient] = trained(adapter)
+      const [updates, next] = optimizer.update(gradient, state, adapter)
+      return [value, applyUpdates(adapter, updates), next] as const
+    },
+    { donate: [0, 1] },
+  )
+  let [current, state] = [adapter, optimizer.init(adapter)]
+  const losses: number[] = []
+  for (let k = 0; k < 6; k++) {
+    const [value, ...rest] = step(current, state)
+    ;[current, state] = rest
+    losses.push(await value.item())
+  }
+  expect(losses).toEqual(losses.toSorted((a, b) => b - a))
+  expect(losses.at(-1)).toBeLessThan(losses[0]! / 2)
 })
