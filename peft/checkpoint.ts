@@ -24,6 +24,18 @@ export interface AdapterFileOptions {
 const configFile = 'adapter_config.json'
 const weightsFile = 'adapter_model.safetensors'
 
+/** Options of PEFT that change what the tensors mean; an adapter that uses one is not what a method here would make of it. */
+const unknownOptions = [
+  'alpha_pattern',
+  'layer_replication',
+  'rank_pattern',
+  'use_dora',
+  'use_rslora',
+] as const
+
+const isSet = (option: unknown): boolean =>
+  typeof option === 'object' && option !== null ? Object.keys(option).length > 0 : Boolean(option)
+
 function layoutOf<A>(op: string, { layout }: PeftMethod<A>): Layout<A> {
   if (layout === undefined)
     throw new TypeError(`${op}: this method has no file layout; give it a layout, or merge the adapter`)
@@ -74,6 +86,11 @@ export async function loadAdapter<A>(
       throw new TypeError(
         `loadAdapter: ${folder}/${configFile} has ${field} ${config[field]}, not ${value}; load it with the method that made it`,
       )
+  const option = unknownOptions.find((name) => !(name in layout.config) && isSet(config[name]))
+  if (option !== undefined)
+    throw new TypeError(
+      `loadAdapter: ${folder}/${configFile} sets ${option}, which this method does not have; merge the adapter with PEFT`,
+    )
   const file = `${folder}/${weightsFile}`
   const found = await readTensors(file)
   const like = evalShape((base: unknown) => method.init(random.key(0), base))(base)

@@ -106,7 +106,7 @@ describe('masks', () => {
     const tokenizer = await loadTokenizer(join(assets, 'stories260K'))
     for (const [name, count] of [
       ['train', 240],
-      ['heldout', 32],
+      ['heldout', 16],
     ] as const) {
       const rows = await readJsonl(join(assets, `gsm8k/${name}.jsonl`))
       expect(rows.length).toBe(count)

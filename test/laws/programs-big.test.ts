@@ -103,7 +103,7 @@ const step = fc.record({
 })
 const programs = fc.array(step, { minLength: 3, maxLength: 9 })
 
-const inputs = [[3, 4], [4], [2, 3]].map((shape, k) => floats(shape).draw(generator(k)))
+export const inputs = [[3, 4], [4], [2, 3]].map((shape, k) => floats(shape).draw(generator(k)))
 const directions = inputs.map(({ shape }, k) => floats(shape).draw(generator(k + 10)))
 
 const all =

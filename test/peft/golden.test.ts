@@ -1,7 +1,6 @@
 // Adapters of pip peft (LoRA) and of RaSA's authors' layout: read, run, differentiated, merged and written again.
 
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { jit, readTensors, type Value, valueAndGrad } from 'cotangent'
 import { llama } from 'cotangent/models'
@@ -9,6 +8,7 @@ import { causalLoss } from 'cotangent/nn'
 import { loadAdapter, lora, merge, type PeftMethod, rasa, rasaToLora, saveAdapter } from 'cotangent/peft'
 import { describe, expect, test } from 'vitest'
 import { expectClose } from '../support/close.ts'
+import { inFolder } from '../support/folder.ts'
 import {
   type GoldenArray,
   type GoldenArrays,
@@ -67,9 +67,8 @@ describe.each(rows)('%s', (folder, method) => {
     }
   })
 
-  test('written again, the tensors are the same bytes and the configuration the same facts', async () => {
-    const target = await mkdtemp(join(tmpdir(), 'cotangent-'))
-    try {
+  test('written again, the tensors are the same bytes and the configuration the same facts', () =>
+    inFolder(async (target) => {
       const adapter = await loadAdapter(goldenFolder(folder), method, params, names)
       await saveAdapter(target, method, adapter, names)
       const read = async (folder: string) => {
@@ -87,10 +86,7 @@ describe.each(rows)('%s', (folder, method) => {
       const tails = (modules as string[]).map((path) => path.split('.').at(-1))
       expect([...new Set(tails)].sort()).toEqual(theirs.target_modules)
       expect(await toHosts(await loadAdapter(target, method, params, names))).toEqual(await toHosts(adapter))
-    } finally {
-      await rm(target, { recursive: true })
-    }
-  })
+    }))
 })
 
 test('rasaToLora gives what the authors of peft would load', async () => {

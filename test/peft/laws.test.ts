@@ -1,7 +1,5 @@
 // Laws of PEFT methods, on each row of `methods.table.ts`.
 
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import {
   Aval,
@@ -33,6 +31,7 @@ import {
 import { describe, expect, test } from 'vitest'
 import { expectClose } from '../support/close.ts'
 import { expectGradient } from '../support/directional.ts'
+import { inFolder } from '../support/folder.ts'
 import { ofLargest } from '../support/golden.ts'
 import { type HostArray, stacked, toHosts, toTensor, toTensors } from '../support/host.ts'
 import { generator, integers } from '../support/inputs.ts'
@@ -123,20 +122,16 @@ describe.each(rows.map((row) => [row.name, row] as const))('%s', (_, row) => {
     expect(made.filter(({ size }) => sizes.has(size)).map(String)).toEqual([])
   })
 
-  test('saved and loaded it is the same bits, each array once', async () => {
-    const folder = await mkdtemp(join(tmpdir(), 'cotangent-'))
-    const names = { moduleName: llama.moduleName(config) }
-    try {
+  test('saved and loaded it is the same bits, each array once', () =>
+    inFolder(async (folder) => {
+      const names = { moduleName: llama.moduleName(config) }
       const adapter = toTensors(some)
       await saveAdapter(folder, method, adapter, names)
       expect(await toHosts(await loadAdapter(folder, method, base, names))).toEqual(await toHosts(adapter))
       const file = await readTensors(join(folder, 'adapter_model.safetensors'))
       expect(file.size).toBe(row.tensors(targets))
       expect(countElements([...file.values()])).toBe(row.count(targets, rank, shared))
-    } finally {
-      await rm(folder, { recursive: true })
-    }
-  })
+    }))
 
   test('its gradient = central differences; at first only some leaves have one', async () => {
     const [value, slopes] = [await inDouble(loss, some), await inDouble(gradient, some)]
