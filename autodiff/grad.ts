@@ -21,9 +21,11 @@ type Chosen<A extends readonly unknown[], N> = N extends number
  * where `f` returns `[value, aux]`. The gradient is a tree like the argument. The loss must be an f32 scalar.
  *
  * @example
+ * ```ts
  * import { sum, tensor, valueAndGrad } from 'cotangent'
  * const [value, gradient] = valueAndGrad((x) => sum(x.mul(x)))(tensor([1, 2]))
  * await gradient.data() // [2, 4]
+ * ```
  */
 export function valueAndGrad<
   A extends readonly unknown[],
@@ -97,8 +99,10 @@ function requireScalar(outputs: readonly Value[], hasAux: boolean, lossLeaves: n
  * The gradient of a scalar function, as a tree like the argument; with `hasAux`, `[gradient, aux]`.
  *
  * @example
+ * ```ts
  * import { grad, sum, tensor } from 'cotangent'
  * await grad((x) => sum(x.exp()))(tensor([0])).data() // [1]
+ * ```
  */
 export function grad<A extends readonly unknown[], Aux, const N extends number | readonly number[] = 0>(
   f: (...args: A) => readonly [Value, Aux],

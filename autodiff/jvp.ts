@@ -62,9 +62,11 @@ function checkTangents(op: string, primals: readonly Value[], tangents: readonly
  * The value of `f` and its derivative in the direction `tangents`, both shaped like what `f` returns.
  *
  * @example
+ * ```ts
  * import { jvp, sin, tensor } from 'cotangent'
  * const [y, t] = jvp((x) => sin(x), [tensor(0)], [tensor(2)])
  * await t.item() // 2
+ * ```
  */
 export function jvp<A extends readonly unknown[], R>(
   f: (...args: A) => R,

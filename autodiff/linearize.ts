@@ -118,9 +118,11 @@ function linearizeAt<A extends readonly unknown[], R>(
  * The value of `f` at the arguments, and its derivative there as a function of tangents, which can be called many times.
  *
  * @example
+ * ```ts
  * import { linearize, mul, tensor } from 'cotangent'
  * const [y, tangent] = linearize((x) => mul(x, x), tensor(3))
  * await tangent(tensor(1)).item() // 6
+ * ```
  */
 export function linearize<A extends readonly unknown[], R>(
   f: (...args: A) => R,
@@ -145,10 +147,12 @@ export function linearize<A extends readonly unknown[], R>(
  * Integer arguments get zeros.
  *
  * @example
+ * ```ts
  * import { mul, tensor, vjp } from 'cotangent'
  * const [y, pullback] = vjp((x, z) => mul(x, z), tensor(3), tensor(5))
  * const [cx, cz] = pullback(tensor(1))
  * await cx.item() // 5
+ * ```
  */
 export function vjp<A extends readonly unknown[], R>(
   f: (...args: A) => R,

@@ -49,8 +49,10 @@ const normal = (axis: number, rank: number, what: string): number => {
  * `f` for a batch of examples at once. `f` is written for one example; nested `vmap`s batch along several axes.
  *
  * @example
+ * ```ts
  * import { sum, tensor, vmap } from 'cotangent'
  * await vmap((row) => sum(row))(tensor([[1, 2], [3, 4]])).data() // [3, 7]
+ * ```
  */
 export function vmap<A extends readonly unknown[], R>(
   f: (...args: A) => R,

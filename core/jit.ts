@@ -76,9 +76,11 @@ export interface JitOptions {
  * it is `f` itself. Arrays that `f` closes over are inputs of the program, read anew at every call.
  *
  * @example
+ * ```ts
  * import { jit, mul, sum, tensor } from 'cotangent'
  * const dot = jit((x, y) => sum(mul(x, y)))
  * await dot(tensor([1, 2]), tensor([3, 4])).item() // 11
+ * ```
  */
 export function jit<A extends readonly unknown[], R>(
   f: (...args: A) => R,

@@ -61,8 +61,10 @@ export interface TensorOptions {
  * An array from nested JavaScript arrays, or from a typed array and a shape. Numbers are f32 unless `dtype` says otherwise.
  *
  * @example
+ * ```ts
  * import { tensor } from 'cotangent'
  * await tensor([[1, 2], [3, 4]]).data() // [1, 2, 3, 4]
+ * ```
  */
 export function tensor(
   data: HostData | Nested,

@@ -118,8 +118,10 @@ const missing = (tree: number, path: Path): string =>
  * path where one has not.
  *
  * @example
+ * ```ts
  * import { tree } from 'cotangent'
  * tree.map((x: number, y: number) => x + y, { a: 1, b: [2] }, { a: 10, b: [20] }) // { a: 11, b: [22] }
+ * ```
  */
 export function map<T, L, R>(
   f: (leaf: L, ...rest: L[]) => R,

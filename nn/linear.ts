@@ -26,9 +26,11 @@ export class Implicit {
  * `x Wᵀ`: the linear map `w` of the last axis of `x`.
  *
  * @example
+ * ```ts
  * import { tensor } from 'cotangent'
  * import { linear } from 'cotangent/nn'
  * await linear(tensor([[1, 2]]), tensor([[3, 4], [5, 6]])).data() // [11, 17]
+ * ```
  */
 export function linear(x: Value, w: Weight): Value {
   if (x.shape.at(-1) !== w.shape[1] || w.shape.length !== 2)

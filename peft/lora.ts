@@ -24,10 +24,12 @@ export type LoraAdapter = Readonly<Record<string, LoraFactors>>
  * Low-rank adaptation of the weights that `match` chooses, by default every linear layer.
  *
  * @example
+ * ```ts
  * import { random, zeros } from 'cotangent'
  * import { countElements, lora } from 'cotangent/peft'
  * const base = { layers: [{ q: zeros([16, 32]) }] }
  * countElements(lora({ rank: 4, alpha: 8 }).init(random.key(0), base)) // 192
+ * ```
  */
 export function lora({ rank, alpha, match = linears }: LoraOptions): PeftMethod<LoraAdapter> {
   if (!Number.isInteger(rank) || rank < 1)

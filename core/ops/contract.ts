@@ -128,8 +128,10 @@ const contractPrimitive: Primitive<ContractParams> = single<ContractParams>({
  * The sum of products over the indices that the result lacks, of f32 arrays.
  *
  * @example
+ * ```ts
  * import { contract, tensor } from 'cotangent'
  * await contract('ik,kj->ij', tensor([[1, 2]]), tensor([[3], [4]])).data() // [11]
+ * ```
  */
 export function contract(spec: string, x: ArrayLike, y: ArrayLike): Value {
   if (!/^[a-zA-Z]*,[a-zA-Z]*->[a-zA-Z]*$/.test(spec))

@@ -329,8 +329,10 @@ export function reduce(
  * The sum over `axis`, or over everything; of bools, the number of true ones as i32. Long sums are trees of partial sums.
  *
  * @example
+ * ```ts
  * import { sum, tensor } from 'cotangent'
  * await sum(tensor([[1, 2], [3, 4]]), { axis: 0 }).data() // [4, 6]
+ * ```
  */
 export function sum(x: ArrayLike, options: ReduceOptions = {}): Value {
   return reduce(sumPrimitive, toArray(x), options)

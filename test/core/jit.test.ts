@@ -222,6 +222,25 @@ describe('sizes', () => {
     expect(await toHosts(jit(f)(toTensor(x)))).toEqual(oracle(f, [x])(x))
   })
 
+  // Longer than a block of turns, than what one thread folds, and not a multiple of either.
+  test.each([[[3, 200]], [[200, 3]], [[2, 1037]], [[1037, 2]]])(
+    '%j, which is long to fold',
+    async (shape) => {
+      const folds = (x: Value) =>
+        [0, 1].flatMap((axis) => [
+          core.add(core.mean(core.square(x), { axis }), 1),
+          core.max(core.sin(x), { axis }),
+          core.argmax(x, { axis }),
+          core.logSumExp(x, { axis }),
+          core.variance(core.concatenate([x, core.mul(x, 2)]), { axis }),
+        ])
+      const x = draw(shape)
+      const found = await toHosts(jit(folds)(toTensor(x)))
+      for (const [k, y] of oracle(folds, [x])(x).entries())
+        expectClose(found[k]!, y, { relative: 2e-6, absolute: 1e-6 }, `fold ${k}`)
+    },
+  )
+
   test('more arrays in one expression than a kernel can read', async () => {
     const xs = Array.from({ length: 40 }, (_, k) => draw([6], k))
     const total = (...xs: Value[]) => xs.reduce((a, b) => core.add(a, b))

@@ -1,4 +1,4 @@
-// Every `@example` of the sources runs. What a comment behind a statement says, as in `await x.data() // [2, 4, 6]`,
+// Every `@example` of the sources and every program of the README runs. What a comment behind a statement says, as in `await x.data() // [2, 4, 6]`,
 // is compared with the statement's value, or with that of the constant it declares; any other comment is prose.
 
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
@@ -15,7 +15,7 @@ await mkdir(target, { recursive: true })
 function extract(source: string): string[] {
   const comments = (source.match(/\/\*\*.*?\*\//gs) ?? []).map((text) => text.replace(/^[ \t]*\* ?/gm, ''))
   const examples = comments.flatMap((comment) => comment.split(/^@example/m).slice(1))
-  return examples.flatMap((text) => Array.from(text.matchAll(/^```ts\n(.*?)^```/gms), ([, code]) => code!))
+  return examples.flatMap(fenced)
 }
 
 const preamble = `export const checks: unknown[][] = []
@@ -25,6 +25,10 @@ const read = async (x: any): Promise<unknown[]> => {
   return ArrayBuffer.isView(x) ? Array.from(x as never) : Array.isArray(x) ? (await Promise.all(x.map(read))).flat() : [x]
 }
 `
+
+/** The fenced code of a text. */
+const fenced = (text: string): string[] =>
+  Array.from(text.matchAll(/^```ts\n(.*?)^```/gms), ([, code]) => code!)
 
 /** The example as a module that exports `checks`: the elements of each value, those in its comment, the statement. */
 function instrument(code: string): string {
@@ -68,8 +72,18 @@ const sources = ['core', 'autodiff', 'nn', 'optim', 'models', 'peft'].map(async 
   const names = await readdir(root + folder, { recursive: true })
   return names.filter((name) => name.endsWith('.ts')).map((name) => `${folder}/${name}`)
 })
-for (const source of (await Promise.all(sources)).flat())
-  for (const [i, code] of extract(await readFile(root + source, 'utf8')).entries())
+const programs = fenced(await readFile(`${root}README.md`, 'utf8')).filter((code) => code.includes('import '))
+for (const [source, codes] of [
+  ['README.md', programs] as const,
+  ...(await Promise.all(
+    (
+      await Promise.all(sources)
+    )
+      .flat()
+      .map(async (source) => [source, extract(await readFile(root + source, 'utf8'))] as const),
+  )),
+])
+  for (const [i, code] of codes.entries())
     test(`${source}, example ${i + 1}`, async () => {
       for (const [got, wanted, statement] of await execute(`${source.replaceAll(/\W/g, '-')}-${i + 1}`, code))
         if (!agree(got, wanted)) expect(got, statement).toEqual(wanted)
