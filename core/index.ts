@@ -11,6 +11,7 @@ export {
   synchronize,
 } from './device/index.ts'
 export type { DType, HostData } from './dtype.ts'
+export { writeFileAtomic } from './files.ts'
 export { type Atom, type Equation, type Graph, interpret, Literal, printGraph, Var } from './graph.ts'
 export { evaluate, type JitOptions, jit } from './jit.ts'
 export * from './ops/index.ts'

@@ -5,7 +5,7 @@ import { compile } from './compile/index.ts'
 import { launch, Program, type Storage } from './device/index.ts'
 import { type Graph, Literal, printGraph } from './graph.ts'
 import { materialize, Tensor } from './tensor.ts'
-import { isTracing, setEvaluate, type Traced, Tracer, toValue, trace } from './trace.ts'
+import { escaped, isTracing, setEvaluate, type Traced, Tracer, toValue, trace } from './trace.ts'
 import { flattenWithPath, leaves, showPath, structure } from './tree.ts'
 import { Constant, type Value } from './value.ts'
 
@@ -58,10 +58,7 @@ setEvaluate(evaluate)
 function requireUsable(op: string, value: Value, what: string): void {
   if (value instanceof Tensor && value.storage.gone !== null)
     throw new Error(`${op}: ${what} ${value.storage.gone}`)
-  if (value instanceof Tracer)
-    throw new Error(
-      `${op}: a traced ${value.aval} escaped its trace; return it from the traced function instead of storing it`,
-    )
+  if (value instanceof Tracer) throw escaped(op, value)
 }
 
 export interface JitOptions {

@@ -46,7 +46,7 @@ export const load = (input: number, offset: Affine, dtype: DType): Scalar => ({
 export const reduced = (dtype: DType): Scalar => ({ kind: 'reduced', dtype, key: fresh() })
 
 /** A machine operation by name; infix ones have the names of `infix`, any other is a function of the target. */
-export const apply = (op: string, dtype: DType, ...args: readonly Scalar[]): Scalar => ({
+const apply = (op: string, dtype: DType, ...args: readonly Scalar[]): Scalar => ({
   kind: 'apply',
   op,
   args,
@@ -71,7 +71,6 @@ export const add = sameType('+')
 export const sub = sameType('-')
 export const mul = sameType('*')
 export const div = sameType('/')
-export const rem = sameType('%')
 export const neg = sameType('negate')
 export const and = sameType('&')
 export const or = sameType('|')
@@ -85,10 +84,6 @@ export const floor = sameType('floor')
 export const ceil = sameType('ceil')
 export const round = sameType('round')
 export const sqrt = sameType('sqrt')
-export const exp = sameType('exp')
-export const exp2 = sameType('exp2')
-export const log = sameType('log')
-export const log2 = sameType('log2')
 
 /** Shifts by fewer than 32 places; the shift count is a u32. */
 export const shiftLeft = (x: Scalar, by: Operand): Scalar => apply('<<', x.dtype, x, operand(by, 'u32'))

@@ -3,6 +3,7 @@
 import { read, release, Storage } from './device/index.ts'
 import { type DType, type HostData, hostArray, hostView } from './dtype.ts'
 import { Aval, type Shape, sizeOf } from './shape.ts'
+import { escaped } from './trace.ts'
 import { leaves } from './tree.ts'
 import { Constant, Value } from './value.ts'
 
@@ -85,10 +86,7 @@ export function tensor(
 /** A value with memory of its own: constants are filled in, tensors are themselves. */
 export function materialize(value: Value): Tensor {
   if (value instanceof Tensor) return value
-  if (!(value instanceof Constant))
-    throw new Error(
-      `trace: a traced ${value.aval} escaped its trace; return it from the traced function instead of storing it`,
-    )
+  if (!(value instanceof Constant)) throw escaped('trace', value)
   return new Tensor(value.aval, hostArray(value.dtype, value.size).fill(value.value))
 }
 

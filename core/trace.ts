@@ -86,7 +86,8 @@ export class Builder {
   }
 }
 
-const escaped = (op: string, value: Tracer): Error =>
+/** The error for a tracer that outlived its trace. */
+export const escaped = (op: string, value: Value): Error =>
   new Error(
     `${op}: a traced ${value.aval} escaped its trace; return it from the traced function instead of storing it`,
   )
@@ -119,7 +120,7 @@ export function bind<P>(primitive: Primitive<P>, inputs: readonly Value[], param
 }
 
 /** Runs `f` with `builder` as the innermost trace. */
-export function within<T>(builder: Builder, f: () => T): T {
+function within<T>(builder: Builder, f: () => T): T {
   const outer = current
   current = builder
   try {

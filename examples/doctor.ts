@@ -36,10 +36,11 @@ export async function doctor(): Promise<Diagnosis> {
   return { device, bandwidth: (2 * 4 * elements) / copied / 1e9, products }
 }
 
-const rounds = 7
+/** A round is as many calls as take so long, in milliseconds, so that waiting for the last one hardly counts. */
+const roundTime = 50
 
-/** A round is as many calls as take so long, in seconds, so that waiting for the last one hardly counts. */
-const roundSeconds = 0.05
+/** After so long there are no more rounds than three. */
+const enough = 1000
 
 /** The median time of `f(x, y)`, after a warm-up that compiles it. */
 async function secondsOf<X, Y>(f: (x: X, y: Y) => Value, x: X, y: Y): Promise<number> {
@@ -47,14 +48,16 @@ async function secondsOf<X, Y>(f: (x: X, y: Y) => Value, x: X, y: Y): Promise<nu
     const start = performance.now()
     for (let k = 0; k < calls; k++) dispose(f(x, y))
     await synchronize()
-    return (performance.now() - start) / 1000 / calls
+    return (performance.now() - start) / calls
   }
   await round(1)
-  const calls = Math.min(Math.ceil(roundSeconds / (await round(1))), 100)
+  const calls = Math.min(Math.ceil(roundTime / (await round(1))), 100)
+  const start = performance.now()
   const times: number[] = []
-  for (let k = 0; k < rounds; k++) times.push(await round(calls))
+  while (times.length < 3 || (times.length < 9 && performance.now() < start + enough))
+    times.push(await round(calls))
   dispose([x, y])
-  return times.sort((a, b) => a - b)[rounds >> 1]!
+  return times.sort((a, b) => a - b)[times.length >> 1]! / 1000
 }
 
 const width = 80

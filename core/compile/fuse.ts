@@ -63,7 +63,7 @@ const isLoop = ({ primitive }: Equation): boolean =>
   primitive.lower.kind === 'reduce' || primitive.lower.kind === 'contract'
 
 /** The loops of a reduction. */
-export function extentsOf({ primitive, inputs, params, outputs }: Equation): readonly number[] {
+function extentsOf({ primitive, inputs, params, outputs }: Equation): readonly number[] {
   const { lower } = primitive
   return lower.kind === 'reduce'
     ? lower.extents({ params, inputs: inputs.map(({ aval }) => aval), output: outputs[0]!.aval })

@@ -5,8 +5,6 @@ import { fuse } from './fuse.ts'
 import { type Plan, plan } from './plan.ts'
 import { simplify } from './simplify.ts'
 
-export type { Dispatch, Place, Plan } from './plan.ts'
-
 /** Compiles a graph for a device on which a kernel may read `maxInputs` arrays. */
 export function compile(graph: Graph, maxInputs: number): Plan {
   const simple = simplify(graph)

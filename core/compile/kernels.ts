@@ -51,7 +51,7 @@ export interface ProductNest {
   finish(place: Affine, reduced: Scalar): Scalar
 }
 
-export type Nest = MapNest | ReduceNest | ProductNest
+type Nest = MapNest | ReduceNest | ProductNest
 
 /** A loop nest, the arrays it reads in the order of its bindings, and the one it writes. */
 export interface Kernel {

@@ -7,12 +7,12 @@ import { kernelsOf } from './kernels.ts'
 import { emit } from './wgsl.ts'
 
 /** An array of the program: an argument (captures come after the inputs), a result, or an intermediate in a slot. */
-export type Place =
+type Place =
   | { readonly kind: 'input'; readonly index: number }
   | { readonly kind: 'output'; readonly index: number }
   | { readonly kind: 'slot'; readonly index: number }
 
-export interface Dispatch {
+interface Dispatch {
   readonly name: string
   readonly wgsl: string
   readonly inputs: readonly Place[]

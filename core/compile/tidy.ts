@@ -21,7 +21,7 @@ function isTight(text: string): boolean {
 function substitute(line: string, name: string, text: string): string {
   const at = line.search(new RegExp(`\\b${name}\\b`))
   const [before, after] = [line.slice(0, at), line.slice(at + name.length)]
-  const alone = /(\(|\[|, |= )$/.test(before) && /^(\)|\]|, |;)/.test(after)
+  const alone = /(\(|\[|, |[^=!<>]= )$/.test(before) && /^(\)|\]|, |;)/.test(after)
   return before + (alone || isTight(text) ? text : `(${text})`) + after
 }
 

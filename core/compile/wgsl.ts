@@ -24,10 +24,10 @@ export interface Module {
 }
 
 /** The most workgroups along one dimension of a dispatch. */
-export const maxWorkgroups = 65535
+const maxWorkgroups = 65535
 
 /** Workgroups small enough that few threads still spread over the cores of a software adapter. */
-export const workgroupSize = (threads: number): number => (threads >= 512 ? 64 : threads >= 128 ? 32 : 16)
+const workgroupSize = (threads: number): number => (threads >= 512 ? 64 : threads >= 128 ? 32 : 16)
 
 export function emit(kernel: Kernel): Module {
   const vectors = new Set<number>()

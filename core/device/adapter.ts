@@ -2,6 +2,8 @@
 // system's GPU or software Vulkan through npm `webgpu` (Dawn), and SwiftShader, which npm brings too. What was asked
 // and what came of it stays readable in `candidates`. Node's modules are imported when Node is there, not before.
 
+import './gpu.ts'
+
 /** Where an adapter comes from. */
 export type AdapterSource = 'given' | 'navigator' | 'system' | 'swiftshader'
 

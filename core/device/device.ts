@@ -1,6 +1,7 @@
 // A device with its buffers and pipelines. Buffers are kept for reuse by size, pipelines by the text of their module, and
 // the first error is kept too: after it nothing is read as if nothing had happened.
 
+import './gpu.ts'
 import { bufferUsage, type Choice, chooseAdapter, mapMode, shaderStage } from './adapter.ts'
 
 /** What the device did and holds since it was opened. */

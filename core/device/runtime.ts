@@ -1,6 +1,7 @@
 // Running programs. Calls return at once: what they ask for goes through one queue in order, and each program is one command
 // buffer and one submit. An array that a failed program should have made fails every read of it.
 
+import './gpu.ts'
 import type { HostData } from '../dtype.ts'
 import { type Device, type DeviceStatistics, openDevice } from './device.ts'
 

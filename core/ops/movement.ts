@@ -225,7 +225,7 @@ export const reducedAval = (x: Aval, axes: readonly number[]): Aval =>
   )
 
 /** The full index of an element, from its index in the reduced array and its place along the reduced axes. */
-export const mergeIndex = <I>(axes: readonly number[], index: readonly I[], turn: readonly I[]): I[] => {
+const mergeIndex = <I>(axes: readonly number[], index: readonly I[], turn: readonly I[]): I[] => {
   const [kept, folded] = [[...index], [...turn]]
   return range(index.length + turn.length).map((axis) =>
     axes.includes(axis) ? folded.shift()! : kept.shift()!,

@@ -190,7 +190,7 @@ describe('messages', () => {
       arrays that do not continue
         TypeError concatenate: input 1 is f32[3,1], which does not continue f32[2,3] along axis 0; all but that axis must agree
       nothing to concatenate
-        TypeError concatenate: no arrays; pass at least one that is not empty
+        TypeError concatenate: no arrays; pass at least one
       a squeeze of a thick axis
         TypeError squeeze: axis 1 of f32[2,3] has extent 3; name axes of extent 1
       indices that are floats

@@ -9,10 +9,10 @@ export interface Budget {
 }
 
 /** The distance of neighbouring f32 numbers around `x`. */
-export const ulpOf = (x: number): number => 2 ** Math.max(Math.floor(Math.log2(Math.abs(x))) - 23, -149)
+const ulpOf = (x: number): number => 2 ** Math.max(Math.floor(Math.log2(Math.abs(x))) - 23, -149)
 
 /** Whether both are NaN, the same infinity, or closer than the budget allows. */
-export function isClose(actual: number, expected: number, budget: Budget): boolean {
+function isClose(actual: number, expected: number, budget: Budget): boolean {
   if (Object.is(actual, expected) || actual === expected) return true
   const allowed =
     (budget.absolute ?? 0) +

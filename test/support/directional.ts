@@ -5,7 +5,7 @@ import { expectClose } from './close.ts'
 import { type HostArray, inner, moved, toNdArray } from './host.ts'
 import { floats } from './inputs.ts'
 
-const epsilon = 1e-5
+const epsilon = 3e-6
 const leavesOf = (hosts: unknown): HostArray[] => tree.leaves(hosts) as HostArray[]
 
 /** Fails unless `gradient` is that of `f` at `at`, along as many directions as asked for. */
