@@ -51,7 +51,7 @@ export function inlineNames(lines: readonly string[]): string[] {
         waiting.delete(name)
       } else if (mentions || (assigned !== undefined && words(text).includes(assigned))) write(name)
     }
-    if (line.endsWith('{')) for (const name of [...waiting.keys()]) write(name)
+    if (!line.endsWith(';')) for (const name of [...waiting.keys()]) write(name)
     const [, , name, text] = definition.exec(line) ?? []
     if (name !== undefined && text !== undefined && uses.get(name) === 2) waiting.set(name, { line, text })
     else kept.push(line)

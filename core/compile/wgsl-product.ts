@@ -5,7 +5,7 @@ import { type Affine, loop, plus, times, whole } from '../affine.ts'
 import type { Scalar } from '../scalar.ts'
 import * as scalar from '../scalar.ts'
 import type { ProductNest } from './kernels.ts'
-import { type Body, isMultiple, isVector, quarter, type Store, vectorWidth, type Writer } from './writer.ts'
+import { type Body, isVector, quarter, type Store, vectorWidth, type Writer } from './writer.ts'
 
 const range = (n: number): number[] => Array.from({ length: n }, (_, k) => k)
 const part = 'xyzw'
@@ -142,45 +142,46 @@ export function writeProduct(writer: Writer, nest: ProductNest, store: Store): B
       }
   })
 
-  const places = (m: number, from: number, lanes: number): Affine[] =>
-    range(lanes).map((k) => nest.place(b, row(m), column(from + k)))
+  // The sums are stored in a loop, so that an epilogue is written once; its bound depends on the tile, or drivers unroll it.
+  const place = (quad: number): Affine[] =>
+    range(quad).map((k) => nest.place(b, storedRow, plus(storedColumn(quad), whole(k))))
+  const storedRow = plus(times(loop('m', tilesDown), height), loop('row', height))
+  const storedColumn = (quad: number): Affine =>
+    plus(times(loop('n', tilesAcross), width), times(loop('column', width / quad), quad))
   const storesVectors =
-    width % vectorWidth === 0 &&
-    columns % vectorWidth === 0 &&
-    range(height).every((m) => isVector(places(m, 0, vectorWidth)))
+    width % vectorWidth === 0 && columns % vectorWidth === 0 && isVector(place(vectorWidth))
   const lanes = storesVectors ? vectorWidth : 1
-  for (const m of range(height))
-    for (const from of range(width / lanes).map((k) => k * lanes)) {
-      const conditions = [
-        ...(rows % height !== 0 && m > 0 ? [`m * ${height}u + ${m}u < ${rows}u`] : []),
-        ...(columns % width !== 0 && from > 0 ? [`n * ${width}u + ${from}u < ${columns}u`] : []),
-      ]
-      const write = (): void => {
-        const at = places(m, from, lanes)
-        const sum = scalar.reduced('f32')
-        const sumText = (k: number): string =>
-          wide ? `sum${m}_${Math.floor(k / vectorWidth)}.${part[k % vectorWidth]}` : `sum${m}_${k}`
-        if (lanes === 1) writer.define(sum, sumText(from), 1)
-        else if (wide) writer.define(sum, `sum${m}_${from / vectorWidth}`, 4)
-        else
-          writer.define(
-            sum,
-            writer.name(
-              `vec4<f32>(${range(4)
-                .map((k) => sumText(from + k))
-                .join(', ')})`,
-            ),
-            4,
-          )
-        const first = at[0]!
-        store(
-          writer.index(storesVectors && isMultiple(first) ? quarter(first) : first),
-          at.map((place) => nest.finish(place, sum)),
-        )
-      }
-      if (conditions.length > 0) writer.block(`if (${conditions.join(' && ')})`, write)
-      else write()
+  const stored = width / lanes
+  const sumOf = (m: number, n: number): string => (wide ? `sum${m}_${n >> 2}.${part[n % 4]}` : `sum${m}_${n}`)
+  const entries = range(height).flatMap((m) =>
+    range(stored).map((quad) => {
+      if (!storesVectors) return sumOf(m, quad)
+      if (wide) return `sum${m}_${quad}`
+      return `vec4<f32>(${range(vectorWidth)
+        .map((k) => sumOf(m, vectorWidth * quad + k))
+        .join(', ')})`
+    }),
+  )
+  const storedType = storesVectors ? 'vec4<f32>' : 'f32'
+  writer.line(`var sums = array<${storedType}, ${entries.length}>(`)
+  for (const m of range(height)) writer.line(`  ${entries.slice(m * stored, (m + 1) * stored).join(', ')},`)
+  writer.line(');')
+  const rowsHere = `min(${height}u, ${rows}u - m * ${height}u)`
+  writer.block(`for (var r = 0u; r < ${rowsHere} * ${stored}u; r++)`, () => {
+    writer.line(`let row = r / ${stored}u;`)
+    writer.line(`let column = r % ${stored}u;`)
+    const write = (): void => {
+      const at = place(lanes)
+      const sum = scalar.reduced('f32')
+      writer.define(sum, 'sums[r]', storesVectors ? 4 : 1)
+      store(
+        writer.index(storesVectors ? quarter(at[0]!) : at[0]!),
+        at.map((place) => nest.finish(place, sum)),
+      )
     }
+    if (columns % width === 0) write()
+    else writer.block(`if (${writer.index(storedColumn(lanes))} < ${columns}u)`, write)
+  })
   return {
     workgroup: [across, down],
     workgroups: [Math.ceil(tilesAcross / across), Math.ceil(tilesDown / down), batch],

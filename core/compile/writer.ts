@@ -256,7 +256,7 @@ export class Writer {
 }
 
 /** Whether an index is a multiple of four at every turn. */
-export const isMultiple = (index: Affine): boolean =>
+const isMultiple = (index: Affine): boolean =>
   index.offset % vectorWidth === 0 && index.terms.every(({ by }) => by % vectorWidth === 0)
 
 /** Whether four offsets are neighbours that begin at a multiple of four. */

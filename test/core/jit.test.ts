@@ -10,7 +10,7 @@ import { jit, statistics, tensor, type Value } from '../../core/index.ts'
 import { expectClose } from '../support/close.ts'
 import { type HostArray, toHost, toHosts, toNdArray, toTensor, toTensors } from '../support/host.ts'
 import { floats, generator } from '../support/inputs.ts'
-import { oracle } from '../support/oracle.ts'
+import { oracle, referenceOf } from '../support/oracle.ts'
 
 setFlagsFromString('--expose_gc')
 const collectGarbage: () => void = runInNewContext('gc')
@@ -107,12 +107,11 @@ describe('what a function closes over', () => {
 
   test('is an input: other arrays need no other program', async () => {
     const x = tensor([1, 2, 3])
-    const twice = await toHost(scaled(tensor([2, 2, 2]))(x))
-    let thrice: HostArray | undefined
-    const { pipelines } = await during(async () => {
-      thrice = await toHost(scaled(tensor([3, 3, 3]))(x))
-    })
-    expect([twice, thrice, pipelines]).toEqual([toNdArray([2, 4, 6]), toNdArray([3, 6, 9]), 0])
+    const [twice, thrice] = [scaled(tensor([2, 2, 2])), scaled(tensor([3, 3, 3]))]
+    expect(await toHost(twice(x))).toEqual(await referenceOf(twice, [x]))
+    expect(await during(() => thrice(x))).toMatchObject({ pipelines: 0 })
+    expect(await toHost(thrice(x))).toEqual(await referenceOf(thrice, [x]))
+    expect(await toHost(twice(x))).toEqual(toNdArray([2, 4, 6]))
   })
 
   test('is read at each call', async () => {
