@@ -107,12 +107,14 @@ export function writeProduct(writer: Writer, nest: ProductNest, store: Store): B
   const across = Math.min(8, 2 ** Math.ceil(Math.log2(tilesAcross)))
   const group = threads >= 512 ? 64 : threads >= 64 ? 16 : 8
   const down = Math.max(1, Math.min(group / across, 2 ** Math.ceil(Math.log2(tilesDown))))
+  const deep = Math.max(1, 2 ** Math.floor(Math.log2(Math.min(batch, group / (across * down)))))
   writer.line('let n = id.x;')
   writer.line('let m = id.y;')
   writer.line('let b = id.z;')
   const guards = [
     ...(tilesAcross % across === 0 ? [] : [`n >= ${tilesAcross}u`]),
     ...(tilesDown % down === 0 ? [] : [`m >= ${tilesDown}u`]),
+    ...(batch % deep === 0 ? [] : [`b >= ${batch}u`]),
   ]
   if (guards.length > 0) writer.line(`if (${guards.join(' || ')}) { return; }`)
 
@@ -183,8 +185,8 @@ export function writeProduct(writer: Writer, nest: ProductNest, store: Store): B
     else writer.block(`if (${writer.index(storedColumn(lanes))} < ${columns}u)`, write)
   })
   return {
-    workgroup: [across, down],
-    workgroups: [Math.ceil(tilesAcross / across), Math.ceil(tilesDown / down), batch],
+    workgroup: [across, down, deep],
+    workgroups: [Math.ceil(tilesAcross / across), Math.ceil(tilesDown / down), Math.ceil(batch / deep)],
     storesVectors,
   }
 }

@@ -86,7 +86,7 @@ function overThreads(writer: Writer, name: string, threads: number): Omit<Body, 
   const columns = Math.ceil(groups / rows)
   writer.line(rows === 1 ? `let ${name} = id.x;` : `let ${name} = id.x + id.y * ${columns * size}u;`)
   if (columns * rows * size !== threads) writer.line(`if (${name} >= ${threads}u) { return; }`)
-  return { workgroup: [size, 1], workgroups: [columns, rows, 1] }
+  return { workgroup: [size], workgroups: [columns, rows, 1] }
 }
 
 /** The four lanes of a loop that runs over quarters. */

@@ -17,7 +17,7 @@ const infix = new Set(['+', '-', '*', '/', '%', '&', '|', '^', '<<', '>>', '==',
 
 /** How a body is run: over how many threads, in workgroups of what size, and what it stores at a time. */
 export interface Body {
-  readonly workgroup: readonly [number, number]
+  readonly workgroup: readonly number[]
   readonly workgroups: readonly [number, number, number]
   readonly storesVectors: boolean
 }

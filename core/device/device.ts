@@ -153,11 +153,15 @@ export class Device {
   pipeline(wgsl: string, name: string, inputs: number): Promise<GPUComputePipeline> {
     const known = this.#pipelines.get(wgsl)
     if (known !== undefined) return known
+    // What is wrong with a module is reported by its pipeline, to the program that needs it and to no other.
+    this.gpu.pushErrorScope('validation')
+    const module = this.gpu.createShaderModule({ label: name, code: wgsl })
+    this.gpu.popErrorScope().catch(() => {})
     const created = this.gpu
       .createComputePipelineAsync({
         label: name,
         layout: this.gpu.createPipelineLayout({ bindGroupLayouts: [this.layout(inputs)] }),
-        compute: { module: this.gpu.createShaderModule({ label: name, code: wgsl }), entryPoint: 'main' },
+        compute: { module, entryPoint: 'main' },
       })
       .catch((error: Error) => {
         throw new Error(
