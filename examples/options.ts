@@ -1,10 +1,12 @@
 // What `npm start` can be told, with defaults that fit the model and the data that ship with the project.
 
+import { relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Command, InvalidArgumentError } from 'commander'
 import type { Mask } from './data.ts'
 
-const asset = (name: string): string => fileURLToPath(new URL(`./assets/${name}`, import.meta.url))
+const asset = (name: string): string =>
+  relative(process.cwd(), fileURLToPath(new URL(`./assets/${name}`, import.meta.url)))
 
 const whole =
   (least: number) =>
@@ -52,7 +54,7 @@ export const readOptions = (argv: readonly string[]): Options =>
     .option('--rank <r>', 'ranks of a weight', whole(1), 8)
     .option('--shared <k>', 'RaSA: how many of them go to the pool', whole(1), 1)
     .option('--alpha <x>', 'scale of the adapter', positive, 16)
-    .option('--steps <n>', 'training steps', whole(1), 40)
+    .option('--steps <n>', 'training steps', whole(1), 30)
     .option('--batch <n>', 'rows of a step', whole(1), 2)
     .option('--length <n>', 'longest row in tokens; the rest is cut', whole(8), 256)
     .option('--learning-rate <x>', 'peak of warm-up and cosine', positive, 2e-3)
