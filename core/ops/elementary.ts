@@ -6,7 +6,7 @@ import { constant, type Scalar } from '../scalar.ts'
 import { bind } from '../trace.ts'
 import { type ArrayLike, onesLike, type Value } from '../value.ts'
 import { div, greaterEqual, mul, neg, sub, where } from './arithmetic.ts'
-import { elementwise, operands, unary } from './elementwise.ts'
+import { add, elementwise, operands, unary } from './elementwise.ts'
 
 const float = ['f32'] as const
 const inf = constant(Number.POSITIVE_INFINITY, 'f32')
@@ -125,6 +125,20 @@ export const log = unary({
   jvp: (t, x) => div(t, x),
   reference: Math.log,
   lower: logScalar,
+})
+
+/** `log(1 + x)`, accurate near 0: what is lost in adding 1 is put back. */
+export const log1p = unary({
+  name: 'log1p',
+  accepts: float,
+  jvp: (t, x) => div(t, add(1, x)),
+  reference: Math.log1p,
+  lower: (x) => {
+    const u = settled(scalar.add(x, 1))
+    const lost = scalar.div(scalar.sub(x, settled(scalar.sub(u, 1))), u)
+    const ordinary = scalar.and(scalar.lt(0, u), scalar.lt(u, inf))
+    return scalar.add(logScalar(u), scalar.select(ordinary, lost, 0))
+  },
 })
 
 /** `√x`, NaN below 0. */

@@ -36,6 +36,7 @@ export {
   floor,
   integerPow,
   log,
+  log1p,
   logistic,
   rsqrt,
   sign,

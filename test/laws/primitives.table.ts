@@ -78,6 +78,7 @@ export const rows: readonly Row[] = [
   // elementary
   row('exp', (x) => ops.exp(x), [m23], { ulps: 2 }),
   row('log', (x) => ops.log(x), [positive], { ulps: 2 }),
+  row('log1p', (x) => ops.log1p(x), [between(-0.9, 3, [2, 3])], { ulps: 2 }),
   row('sqrt', (x) => ops.sqrt(x), [positive], { ulps: 1.5 }),
   row('rsqrt', (x) => ops.rsqrt(x), [positive], { ulps: 3 }),
   row('sin', (x) => ops.sin(x), [between(-7, 7, [2, 4])], { ulps: 2, absolute: 1e-7 }),
