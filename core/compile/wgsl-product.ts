@@ -5,7 +5,16 @@ import { type Affine, loop, plus, times, whole } from '../affine.ts'
 import type { Scalar } from '../scalar.ts'
 import * as scalar from '../scalar.ts'
 import type { ProductNest } from './kernels.ts'
-import { type Body, isVector, quarter, type Store, vectorWidth, type Writer } from './writer.ts'
+import {
+  type Body,
+  isVector,
+  quarter,
+  quotientText,
+  remainderText,
+  type Store,
+  vectorWidth,
+  type Writer,
+} from './writer.ts'
 
 const range = (n: number): number[] => Array.from({ length: n }, (_, k) => k)
 const part = 'xyzw'
@@ -170,8 +179,8 @@ export function writeProduct(writer: Writer, nest: ProductNest, store: Store): B
   writer.line(');')
   const rowsHere = `min(${height}u, ${rows}u - m * ${height}u)`
   writer.block(`for (var r = 0u; r < ${rowsHere} * ${stored}u; r++)`, () => {
-    writer.line(`let row = r / ${stored}u;`)
-    writer.line(`let column = r % ${stored}u;`)
+    writer.line(`let row = ${quotientText('r', stored)};`)
+    writer.line(`let column = ${remainderText('r', stored)};`)
     const write = (): void => {
       const at = place(lanes)
       const sum = scalar.reduced('f32')

@@ -60,6 +60,16 @@ function operation(op: string, type: string, args: readonly string[]): string {
   return infix.has(op) ? `${a} ${op} ${b}` : `${op}(${args.join(', ')})`
 }
 
+const isPowerOfTwo = (n: number): boolean => (n & (n - 1)) === 0
+
+/** `text / by` of u32s; adapters without a divider of vectors are grateful for shifts. */
+export const quotientText = (text: string, by: number): string =>
+  isPowerOfTwo(by) ? `${text} >> ${Math.log2(by)}u` : `${text} / ${by}u`
+
+/** `text % by` of u32s. */
+export const remainderText = (text: string, by: number): string =>
+  isPowerOfTwo(by) ? `${text} & ${by - 1}u` : `${text} % ${by}u`
+
 /** The body of a kernel: statements, and the names of what is known. */
 export class Writer {
   readonly lines: string[] = []
@@ -251,7 +261,10 @@ export class Writer {
     if (atom.kind === 'value') return this.spell([atom.value]).text
     const inner = this.index(atom.of)
     const grouped = /^\w+$/.test(inner) ? inner : `(${inner})`
-    return this.name(`${grouped} ${atom.kind === 'quotient' ? '/' : '%'} ${atom.by}u`, 'i')
+    return this.name(
+      atom.kind === 'quotient' ? quotientText(grouped, atom.by) : remainderText(grouped, atom.by),
+      'i',
+    )
   }
 }
 
