@@ -135,9 +135,8 @@ export function toValue(x: unknown, describe: () => string): Value {
   if (x instanceof Value) return x
   if (typeof x === 'number') return full([], x)
   if (typeof x === 'boolean') return full([], x, 'bool')
-  throw new TypeError(
-    `${describe()} is ${x === null ? 'null' : `a ${typeof x}`}; pass arrays, numbers or trees of them`,
-  )
+  const kind = typeof x === 'object' && x !== null ? `of class ${x.constructor?.name}` : `of type ${typeof x}`
+  throw new TypeError(`${describe()} is ${kind}; pass arrays, numbers or trees of them`)
 }
 
 /** A traced function: its graph, what it captured, and the tree its outputs form. */

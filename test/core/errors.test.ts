@@ -210,9 +210,9 @@ describe('messages', () => {
       a primitive on two dtypes
         TypeError add: inputs f32[3] and i32[3] have different dtypes; cast one of them
       a string operand
-        TypeError add: operand 1 is a string; pass arrays, numbers or trees of them
+        TypeError add: operand 1 is of type string; pass arrays, numbers or trees of them
       a string for an array
-        TypeError array: the operand is a string; pass arrays, numbers or trees of them
+        TypeError array: the operand is of type string; pass arrays, numbers or trees of them
       rows of different lengths
         TypeError tensor: row 1 has shape [1] but row 0 has [2]; rows must agree
       elements that do not fill
@@ -238,9 +238,9 @@ describe('messages', () => {
       a promise
         TypeError step: the function returned a promise; make it synchronous, and read results outside of it
       a string argument
-        TypeError loss: "tokens" of argument 0 is a string; pass arrays, numbers or trees of them
+        TypeError loss: "tokens" of argument 0 is of type string; pass arrays, numbers or trees of them
       a string result
-        TypeError jit: the output "name" is a string; pass arrays, numbers or trees of them
+        TypeError jit: the output "name" is of type string; pass arrays, numbers or trees of them
       a donated array again
         Error step: argument 0 was donated to an earlier call of step; use the tree that call returned
       a donated array in an operation
