@@ -26,11 +26,10 @@ import {
   saveAdapter,
   targetsOf,
 } from 'cotangent/peft'
-import pc from 'picocolors'
 import { alpacaPrompt, type Batch, batches, type EncodedRow, encodeRow, readJsonl } from './data.ts'
 import { readOptions } from './options.ts'
 import { type Curve, lossSvg } from './plot.ts'
-import { showProgress } from './progress.ts'
+import { colors, say, showProgress } from './terminal.ts'
 
 const options = readOptions(process.argv)
 
@@ -42,12 +41,12 @@ process.on('SIGINT', () => {
 
 async function main(): Promise<void> {
   const began = performance.now()
-  const { name, reason } = await deviceReport()
+  const { name, software } = await deviceReport()
   const model = await llama.load(options.model)
   const tokenizer = await loadTokenizer(options.model)
   const rows = await loadRows(tokenizer, model.config)
   const { rank, shared, alpha, steps, batch, length } = options
-  say('device', `${name} (${reason})`)
+  say('device', `${software ? 'software' : 'GPU'}: ${name}`)
   say('model', `${countElements(model.params)} numbers in ${tree.leaves(model.params).length} arrays`)
   say('data', `${rows.train.length} rows to learn, ${rows.heldout.length * batch} held out`)
   say('run', `${steps} steps of ${batch} × ${length} tokens`)
@@ -76,7 +75,6 @@ async function main(): Promise<void> {
   say('time', `${((performance.now() - began) / 1000).toFixed(0)} s`)
 }
 
-const say = (what: string, facts: string): void => console.log(`${pc.bold(what.padEnd(7))} ${facts}`)
 const report = (facts: string): void => console.log(`  ${facts}`)
 
 /** A batch on its way to the device. */
@@ -147,7 +145,8 @@ async function run<A>(
   let adapter = method.init(random.key(options.seed), params)
   let state = optimizer.init(adapter)
   const count = checkedCount(name, adapter, params, trainable)
-  console.log(`\n${pc.bold(name)}    ${count} trainable of ${countElements(params) + count} numbers`)
+  console.log()
+  say(name, `${count} trainable of ${countElements(params) + count} numbers`)
 
   const before = await evaluate(adapter)
   report(`held-out loss before: ${before.toFixed(4)}`)
@@ -184,7 +183,7 @@ async function run<A>(
   report(`merged and unmerged logits differ by ${difference.toExponential(1)} of the largest`)
   if (!(difference <= 1e-4))
     throw new Error('start: merged and unmerged logits disagree; merge must do what apply does')
-  report(pc.dim(`it answers: ${JSON.stringify(await answer(config, merged, tokenizer, rows.question))}`))
+  report(colors.dim(`it answers: ${JSON.stringify(await answer(config, merged, tokenizer, rows.question))}`))
   return { name, points }
 }
 
@@ -254,6 +253,6 @@ async function answer(
 }
 
 main().catch((error: Error) => {
-  console.error(pc.red(error.message))
+  console.error(colors.red(error.message))
   process.exitCode = 1
 })
