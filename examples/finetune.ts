@@ -29,7 +29,7 @@ import {
 import { alpacaPrompt, type Batch, batches, type EncodedRow, encodeRow, readJsonl } from './data.ts'
 import { readOptions } from './options.ts'
 import { type Curve, lossSvg } from './plot.ts'
-import { colors, say, showProgress } from './terminal.ts'
+import { colors, report, say, showProgress } from './terminal.ts'
 
 const options = readOptions(process.argv)
 
@@ -74,8 +74,6 @@ async function main(): Promise<void> {
   say('plot', `${options.out}/loss.svg`)
   say('time', `${((performance.now() - began) / 1000).toFixed(0)} s`)
 }
-
-const report = (facts: string): void => console.log(`  ${facts}`)
 
 /** A batch on its way to the device. */
 const upload = ({ tokens, labels, shape }: Batch) => ({
@@ -183,7 +181,7 @@ async function run<A>(
   report(`merged and unmerged logits differ by ${difference.toExponential(1)} of the largest`)
   if (!(difference <= 1e-4))
     throw new Error('start: merged and unmerged logits disagree; merge must do what apply does')
-  report(colors.dim(`it answers: ${JSON.stringify(await answer(config, merged, tokenizer, rows.question))}`))
+  report(`it answers: ${JSON.stringify(await answer(config, merged, tokenizer, rows.question))}`)
   return { name, points }
 }
 

@@ -10,13 +10,15 @@ export const colors = picocolors.createColors(isTerminal && picocolors.isColorSu
 const columns = 80
 const barWidth = 20
 
-/** A line of facts under a word, cut to the width of a terminal. */
-export function say(what: string, facts: string): void {
-  const label = what.padEnd(8)
-  const fitting =
-    facts.length <= columns - label.length ? facts : `${facts.slice(0, columns - label.length - 1)}…`
-  console.log(`${colors.bold(label)}${fitting}`)
-}
+const cut = (text: string, width: number): string =>
+  text.length <= width ? text : `${text.slice(0, width - 1)}…`
+
+/** A line of facts behind a word, cut to the width of a terminal. */
+export const say = (what: string, facts: string): void =>
+  console.log(`${colors.bold(what.padEnd(8))}${cut(facts, columns - 8)}`)
+
+/** A line of facts below those. */
+export const report = (facts: string): void => console.log(`  ${cut(facts, columns - 2)}`)
 
 /** How far a run is. */
 export interface Progress {
