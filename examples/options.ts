@@ -54,7 +54,7 @@ export const readOptions = (argv: readonly string[]): Options =>
     .option('--rank <r>', 'ranks of a weight', whole(1), 8)
     .option('--shared <k>', 'RaSA: how many of them go to the pool', whole(1), 1)
     .option('--alpha <x>', 'scale of the adapter', positive, 16)
-    .option('--steps <n>', 'training steps', whole(1), 30)
+    .option('--steps <n>', 'training steps', whole(1), 25)
     .option('--batch <n>', 'rows of a step', whole(1), 2)
     .option('--length <n>', 'longest row in tokens; the rest is cut', whole(8), 256)
     .option('--learning-rate <x>', 'peak of warm-up and cosine', positive, 2e-3)

@@ -67,7 +67,11 @@ export function replaceWeights<P>(
   const result = tree.mapWithPath((path: tree.Path, leaf: never) => {
     const text = tree.showPath(path)
     unused.delete(text)
-    return adapted[text]?.(leaf) ?? leaf
+    try {
+      return adapted[text]?.(leaf) ?? leaf
+    } catch (error) {
+      throw new TypeError(`${op}: at "${text}", ${(error as Error).message}`, { cause: error })
+    }
   }, base) as P
   const [missing] = unused
   if (missing !== undefined)

@@ -78,8 +78,20 @@ export class Program {
   async run(device: Device, inputs: readonly GPUBuffer[], outputs: readonly GPUBuffer[]): Promise<void> {
     const { plan, pipelines } = await this.#prepare(device)
     const slots: GPUBuffer[] = []
-    for (const bytes of plan.slots) slots.push(await device.allocate(bytes, 'an intermediate result'))
-    const arrays = { input: inputs, output: outputs, slot: slots }
+    try {
+      for (const bytes of plan.slots) slots.push(await device.allocate(bytes, 'an intermediate result'))
+      this.#submit(device, plan, pipelines, { input: inputs, output: outputs, slot: slots })
+    } finally {
+      for (const slot of slots.reverse()) device.recycle(slot)
+    }
+  }
+
+  #submit(
+    device: Device,
+    plan: ProgramPlan,
+    pipelines: readonly GPUComputePipeline[],
+    arrays: Readonly<Record<Place['kind'], readonly GPUBuffer[]>>,
+  ): void {
     const bufferOf = ({ kind, index }: Place): GPUBuffer => arrays[kind][index]!
     const encoder = device.gpu.createCommandEncoder()
     if (plan.dispatches.length > 0) {
@@ -96,7 +108,6 @@ export class Program {
       encoder.copyBufferToBuffer(source, 0, target, 0, Math.min(source.size, target.size))
     }
     device.submit(encoder.finish(), plan.dispatches.length)
-    for (const slot of slots.reverse()) device.recycle(slot)
   }
 
   #bindGroup(device: Device, dispatch: number, buffers: readonly GPUBuffer[]): GPUBindGroup {
@@ -148,15 +159,21 @@ export function launch(
   donated: readonly Storage[],
 ): void {
   enqueue(async (device) => {
-    await device.throttle()
-    const sources: GPUBuffer[] = []
-    for (const input of inputs) sources.push(await bufferOf(device, input))
     const targets: GPUBuffer[] = []
-    for (const output of outputs) targets.push(await device.allocate(output.bytes, output.what))
-    await program.run(device, sources, targets)
+    try {
+      await device.throttle()
+      const sources: GPUBuffer[] = []
+      for (const input of inputs) sources.push(await bufferOf(device, input))
+      for (const output of outputs) targets.push(await device.allocate(output.bytes, output.what))
+      await program.run(device, sources, targets)
+    } catch (error) {
+      for (const target of targets) device.recycle(target)
+      throw error
+    } finally {
+      for (const storage of donated) free(storage)
+    }
     for (const [k, output] of outputs.entries())
       output.state = { kind: 'device', buffer: targets[k]!, device }
-    for (const storage of donated) free(storage)
   }).catch((error: Error) => {
     for (const output of outputs) output.state = { kind: 'failed', error }
   })

@@ -57,7 +57,7 @@ test('an adapter for another base', () => {
     )
     const narrow = method.init(key, { layers: [{ w: zeros([4, 3]) }] })
     expect(() => merge(method, { layers: [{ w: zeros([4, 5]) }] }, narrow)).toThrow(
-      'sumOf: weights of shape [4,5] and [4,3] do not add; they must agree',
+      'at "layers.0.w", sumOf: weights of shape [4,5] and [4,3] do not add; they must agree',
     )
   }
 })
