@@ -9,7 +9,7 @@ import { type Diagnosis, doctor, show } from '../../examples/doctor.ts'
 
 const script = fileURLToPath(new URL('../../examples/doctor.ts', import.meta.url))
 
-test('what it finds', { timeout: 180_000 }, async () => {
+test('what it finds', async () => {
   const { device, bandwidth, products } = await doctor()
   expect(device).toEqual(await deviceReport())
   expect(bandwidth).toBeGreaterThan(0)

@@ -56,9 +56,7 @@ const short = (out: string): string[] => [
   `${folder}/${out}`,
 ]
 
-test('a short run trains both methods and leaves adapters, logs and a plot', {
-  timeout: 180_000,
-}, async () => {
+test('a short run trains both methods and leaves adapters, logs and a plot', async () => {
   const { code, text, out } = await run(short('both'))
   expect(text).toMatch(/^LoRA {4}46240 trainable of 306272 numbers$/m)
   expect(text).toMatch(/^RaSA {4}46660 trainable of 306692 numbers$/m)
@@ -79,7 +77,7 @@ test('a short run trains both methods and leaves adapters, logs and a plot', {
   expect(Math.max(...out.split('\n').map((line) => line.length))).toBeLessThanOrEqual(80)
 })
 
-test('Ctrl-C saves the adapter so far and says where', { timeout: 120_000 }, async () => {
+test('Ctrl-C saves the adapter so far and says where', async () => {
   const args = ['--method', 'lora', ...short('stopped'), '--steps', '500']
   const { code, text } = await run(args, (text, kill) => text.includes('step 1/500') && kill())
   expect(text).toMatch(/interrupted after \d+ steps; the adapter so far is in .*stopped\/lora/)

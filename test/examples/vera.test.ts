@@ -6,12 +6,10 @@ import { llama, loadTokenizer } from 'cotangent/models'
 import { causalLoss } from 'cotangent/nn'
 import { adamw, applyUpdates } from 'cotangent/optim'
 import { countTrainable, linears, merge, targetsOf } from 'cotangent/peft'
-import { expect, test, vi } from 'vitest'
+import { expect, test } from 'vitest'
 import { type VeraAdapter, vera, veraProjections } from '../../examples/vera.ts'
 import { expectClose } from '../support/close.ts'
 import { toHost } from '../support/host.ts'
-
-vi.setConfig({ testTimeout: 180_000 }) // lavapipe compiles the model's kernels for half a minute
 
 const rank = 16
 const folder = fileURLToPath(new URL('../../examples/assets/stories260K', import.meta.url))
