@@ -48,7 +48,15 @@ export const valuesOf = (op: string, args: unknown): Value[] =>
     .flattenWithPath(args)
     .map(({ path, leaf }) => toValue(leaf, () => `${op}: argument ${tree.showPath(path)}`))
 
-function checkTangents(op: string, primals: readonly Value[], tangents: readonly Value[]): void {
+/** Trees that belong together have one structure. */
+export function checkStructure(what: string, given: unknown, wanted: unknown): void {
+  if (tree.structure(given) !== tree.structure(wanted))
+    throw new TypeError(
+      `${what} form ${tree.structure(given)}, not ${tree.structure(wanted)}; give one for each array`,
+    )
+}
+
+export function checkTangents(op: string, primals: readonly Value[], tangents: readonly Value[]): void {
   if (primals.length !== tangents.length)
     throw new TypeError(`${op}: ${primals.length} primals but ${tangents.length} tangents; give one for each`)
   for (const [k, primal] of primals.entries())
@@ -76,6 +84,7 @@ export function jvp<A extends readonly unknown[], R>(
   return evaluate(() => {
     const xs = valuesOf('jvp', primals)
     const ts = valuesOf('jvp', tangents)
+    checkStructure('jvp: the tangents', tangents, primals)
     checkTangents('jvp', xs, ts)
     const { graph, captured, rebuild } = trace('jvp', f, primals as unknown as A)
     const duals = jvpGraph(

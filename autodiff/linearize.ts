@@ -18,7 +18,7 @@ import {
   type Var,
   zerosLike,
 } from '../core/index.ts'
-import { jvpGraph, valuesOf } from './jvp.ts'
+import { checkStructure, checkTangents, jvpGraph, valuesOf } from './jvp.ts'
 
 /** A linear map: a graph of tangents, the values it captured, and for each result whether it is not just zero. */
 export interface Tape {
@@ -132,6 +132,8 @@ export function linearize<A extends readonly unknown[], R>(
   const pushforward = (...tangents: A): R =>
     evaluate(() => {
       const ts = valuesOf('linearize', tangents)
+      checkStructure('linearize: the tangents', tangents, args)
+      checkTangents('linearize', inputs, ts)
       const moved = applyTape(
         tape,
         ts.filter((_, k) => inputs[k]!.dtype === 'f32'),
@@ -162,6 +164,7 @@ export function vjp<A extends readonly unknown[], R>(
   const pullback = (cotangent: R): A =>
     evaluate(() => {
       const cts = valuesOf('vjp', cotangent)
+      checkStructure('vjp: the cotangents', cotangent, value)
       for (const [k, output] of outputs.entries())
         if (!cts[k]?.aval.equals(output.aval))
           throw new TypeError(

@@ -84,6 +84,9 @@ export function jit<A extends readonly unknown[], R>(
   { staticArgnums = [], donate = [] }: JitOptions = {},
 ): (...args: A) => R {
   const name = f.name || 'jit'
+  for (const k of [...staticArgnums, ...donate])
+    if (!Number.isInteger(k) || k < 0)
+      throw new RangeError(`${name}: there is no argument ${k}; count from 0`)
   const compiled = new Map<string, Traced<R> & { readonly program: Program }>()
   return (...args) => {
     if (isTracing()) return f(...args)
@@ -113,17 +116,20 @@ export function jit<A extends readonly unknown[], R>(
   }
 }
 
-const functions = new WeakMap<object, number>()
-let seen = 0
+const identities = new WeakMap<object, number>()
+let identified = 0
 
-/** Text that tells static arguments apart: plain data by what it is, functions in it by which they are. */
-const keyOf = (value: unknown): string =>
-  JSON.stringify([value], (_, part: unknown) => {
-    if (typeof part === 'number') return Object.is(part, -0) ? '-0' : String(part)
-    if (typeof part !== 'function') return part
-    if (!functions.has(part)) functions.set(part, seen++)
-    return `function ${functions.get(part)}`
-  })
+/** Text that tells static arguments apart: plain data by what it is, anything else by which object it is. */
+function keyOf(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value)
+  if (Array.isArray(value)) return `[${value.map(keyOf)}]`
+  if ((typeof value !== 'object' && typeof value !== 'function') || value === null)
+    return `${typeof value} ${Object.is(value, -0) ? '-0' : String(value)}`
+  if (Object.getPrototypeOf(value) === Object.prototype)
+    return `{${Object.entries(value).map(([key, inner]) => `${JSON.stringify(key)}:${keyOf(inner)}`)}}`
+  if (!identities.has(value)) identities.set(value, identified++)
+  return `#${identities.get(value)}`
+}
 
 function traceProgram<A extends readonly unknown[], R>(
   name: string,

@@ -27,6 +27,8 @@ export class Aval {
   readonly dtype: DType
 
   constructor(shape: Shape, dtype: DType) {
+    if (!shape.every((extent) => Number.isInteger(extent) && extent >= 0))
+      throw new RangeError(`shape: [${shape}] is no shape; extents are whole numbers from 0 up`)
     this.shape = shape
     this.dtype = dtype
   }

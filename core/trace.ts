@@ -156,7 +156,13 @@ export function trace<A extends readonly unknown[], R>(op: string, f: (...args: 
   const inputs = flattenWithPath(args).map(({ path, leaf }) =>
     builder.input(avalOf(leaf, () => `${op}: argument ${showPath(path)}`)),
   )
-  const result = within(builder, () => f(...(unflatten(args, inputs) as unknown as A)))
+  let result: R
+  try {
+    result = within(builder, () => f(...(unflatten(args, inputs) as unknown as A)))
+  } catch (error) {
+    builder.open = false
+    throw error
+  }
   if (result instanceof Promise)
     throw new TypeError(
       `${op}: the function returned a promise; make it synchronous, and read results outside of it`,

@@ -1,6 +1,7 @@
 // Fine-tunes a Llama with LoRA and with RaSA, from loading the model to generating with the merged weights. By default it is
 // the 260-thousand-parameter model that ships with the project, on a slice of GSM8K: `npm start`, and `npm start -- --help`.
 
+import { mkdir } from 'node:fs/promises'
 import {
   deviceReport,
   jit,
@@ -26,47 +27,47 @@ import {
   saveAdapter,
   targetsOf,
 } from 'cotangent/peft'
-import { alpacaPrompt, type Batch, batches, type EncodedRow, encodeRow, readJsonl } from './data.ts'
+import { alpacaPrompt, type Batch, batches, type EncodedRow, encodeRow, type Row, readJsonl } from './data.ts'
 import { readOptions } from './options.ts'
 import { type Curve, lossSvg } from './plot.ts'
 import { colors, report, say, showProgress } from './terminal.ts'
 
 const options = readOptions(process.argv)
 
+/** Ctrl-C ends a training in progress after its step, so that it can be saved; anything else, and a second one, at once. */
+let training = false
 let interrupted = false
 process.on('SIGINT', () => {
-  if (interrupted) process.exit(130) // a second time: at once
+  if (!training || interrupted) process.exit(130)
   interrupted = true
 })
 
 async function main(): Promise<void> {
   const began = performance.now()
+  const { method, rank, shared, alpha, steps, batch, length, out } = options
+  const first = method === 'rasa' ? null : lora({ rank, alpha })
+  const second = method === 'lora' ? null : rasa({ rank, shared, alpha })
   const { name, software } = await deviceReport()
   const model = await llama.load(options.model)
   const tokenizer = await loadTokenizer(options.model)
   const rows = await loadRows(tokenizer, model.config)
-  const { rank, shared, alpha, steps, batch, length } = options
+  await mkdir(out, { recursive: true }).catch((error: NodeJS.ErrnoException) => {
+    throw new Error(`start: the folder ${out} cannot be made (${error.code}); choose another with --out`)
+  })
   say('device', `${software ? 'software' : 'GPU'}: ${name}`)
   say('model', `${countElements(model.params)} numbers in ${tree.leaves(model.params).length} arrays`)
   say('data', `${rows.train.length} rows to learn, ${rows.heldout.length * batch} held out`)
   say('run', `${steps} steps of ${batch} × ${length} tokens`)
 
+  const setting = { model, tokenizer, rows }
   const curves: Curve[] = []
-  if (options.method !== 'rasa')
+  if (first !== null) curves.push(await run(setting, 'LoRA', first, (out, inputs) => rank * (out + inputs)))
+  if (second !== null)
     curves.push(
       await run(
-        { model, tokenizer, rows },
-        'LoRA',
-        lora({ rank, alpha }),
-        (out, inputs) => rank * (out + inputs),
-      ),
-    )
-  if (options.method !== 'lora')
-    curves.push(
-      await run(
-        { model, tokenizer, rows },
+        setting,
         'RaSA',
-        rasa({ rank, shared, alpha }),
+        second,
         (out, inputs, layers) => rank * (out + inputs) + rank - shared + layers * shared,
       ),
     )
@@ -92,18 +93,33 @@ interface Rows {
 
 async function loadRows(tokenizer: Tokenizer, config: llama.LlamaConfig): Promise<Rows> {
   const { length, batch, mask, seed } = options
+  const encode = (row: Row, place: string): EncodedRow => {
+    try {
+      return encodeRow(tokenizer, row, mask, length)
+    } catch (cause) {
+      throw new RangeError(
+        `start: the prompt of ${place} fills all ${length} tokens; raise --length or leave it out`,
+        { cause },
+      )
+    }
+  }
   if (length > config.maxLength)
     throw new RangeError(
       `start: --length ${length} is beyond the model's context of ${config.maxLength}; use at most that`,
     )
-  const [train, heldout] = await Promise.all([options.data, options.heldout].map(readJsonl))
-  const encode = (row: { question: string; answer: string }) => encodeRow(tokenizer, row, mask, length)
-  const stream = batches(heldout!.map(encode), { batch, widths: [length], seed })
-  const count = Math.max(1, Math.floor(heldout!.length / batch))
+  const [train, heldout] = await Promise.all(
+    [options.data, options.heldout].map(async (file) => {
+      const rows = await readJsonl(file)
+      if (rows.length === 0) throw new RangeError(`start: ${file} has no rows; give it one a line`)
+      return { rows, encoded: rows.map((row, k) => encode(row, `${file}:${k + 1}`)) }
+    }),
+  )
+  const stream = batches(heldout!.encoded, { batch, widths: [length], seed })
+  const count = Math.max(1, Math.floor(heldout!.rows.length / batch))
   return {
-    train: train!.map(encode),
+    train: train!.encoded,
     heldout: Array.from({ length: count }, () => upload(stream.next().value)),
-    question: heldout![0]!.question,
+    question: heldout!.rows[0]!.question,
   }
 }
 
@@ -153,6 +169,7 @@ async function run<A>(
   const stream = batches(rows.train, { batch: options.batch, widths: [options.length], seed: options.seed })
   const tokensPerStep = options.batch * options.length
   let warm = 0
+  training = true
   for (let k = 1; k <= options.steps && !interrupted; k++) {
     let value: Value
     ;[value, adapter, state] = step(adapter, state, params, upload(stream.next().value))
@@ -165,8 +182,11 @@ async function run<A>(
     log.push(`${JSON.stringify({ ...point, tokensPerSecond: Math.round(tokensPerSecond) })}\n`)
     showProgress(name, { ...point, steps: options.steps, tokensPerSecond, secondsLeft })
   }
-  await saveAdapter(folder, method, adapter, { moduleName, baseModel: options.model })
-  await writeFileAtomic(`${folder}/training.jsonl`, log.join(''))
+  if (points.length > 0) {
+    await saveAdapter(folder, method, adapter, { moduleName, baseModel: options.model })
+    await writeFileAtomic(`${folder}/training.jsonl`, log.join(''))
+  }
+  training = false
   if (interrupted) {
     console.log(`\n  interrupted after ${points.length} steps; the adapter so far is in ${folder}`)
     process.exit(130)

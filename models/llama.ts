@@ -62,6 +62,7 @@ export interface KeysAndValues {
 
 /** The logits of every next token: `tokens` is i32 `[batch, time]`, the result `[batch, time, vocabulary]`. */
 export function forward(config: LlamaConfig, params: LlamaParams, tokens: Value): Value {
+  if (tokens.rank !== 2) throw new TypeError(`llama: tokens are ${tokens}; make them i32[batch,time]`)
   const time = tokens.shape[1]!
   if (time > config.maxLength)
     throw new RangeError(
@@ -81,10 +82,26 @@ export function model(
   positions: RopeTable,
   attend: Attend,
 ): Value {
+  requireParams(config, params)
   let x = take(params.embedding, tokens) // [batch, time, hidden]
   for (const [k, layer] of params.layers.entries())
     x = block(config, layer, x, positions, (q, keys, values) => attend(k, q, keys, values))
   return linear(rmsNorm(x, params.norm, { eps: config.normEps }), params.head ?? params.embedding)
+}
+
+/** The parameters must have what the configuration says, at the same paths. */
+function requireParams(config: LlamaConfig, params: LlamaParams): void {
+  const [found, wanted] = [tree.paths(params), tree.paths(layout(config))]
+  const missing = wanted.find((path) => !found.includes(path))
+  const extra = found.find((path) => !wanted.includes(path))
+  if (missing !== undefined)
+    throw new TypeError(
+      `llama: the parameters have nothing at "${missing}"; they are for another configuration`,
+    )
+  if (extra !== undefined)
+    throw new TypeError(
+      `llama: the configuration has nothing at "${extra}"; the parameters are for another one`,
+    )
 }
 
 function block(

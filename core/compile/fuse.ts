@@ -70,6 +70,9 @@ function extentsOf({ primitive, inputs, params, outputs }: Equation): readonly n
     : []
 }
 
+/** Longer chains are cut: a kernel should stay readable, and spelling one out recurses. */
+const maxMembers = 256
+
 /** Splits a graph into kernels that read at most `maxInputs` arrays each, in an order in which they can run. */
 export function fuse(graph: Graph, maxInputs: number): Group[] {
   const producers = new Map(graph.equations.map((equation) => [result(equation), equation]))
@@ -92,7 +95,7 @@ export function fuse(graph: Graph, maxInputs: number): Group[] {
     const repeatable = (lower.kind === 'view' && lower.free) || weightless.has(equation)
     const joins = (group: OpenGroup): boolean => {
       const fact = facts.get(group)!
-      if (fact === null || group.width(equation) > maxInputs) return false
+      if (fact === null || group.width(equation) > maxInputs || group.members.size >= maxMembers) return false
       if (repeatable) return true
       if (groups.size > 1 || fact.place === 'operand' || (!fact.aligned && fact.reads > 1)) return false
       if (isLoop(equation)) return group.anchor === null && fact.aligned

@@ -70,6 +70,9 @@ export const quotientText = (text: string, by: number): string =>
 export const remainderText = (text: string, by: number): string =>
   isPowerOfTwo(by) ? `${text} & ${by - 1}u` : `${text} % ${by}u`
 
+const isFiniteConstant = (element: Scalar): boolean =>
+  element.kind === 'constant' && Number.isFinite(element.value)
+
 /** The body of a kernel: statements, and the names of what is known. */
 export class Writer {
   readonly lines: string[] = []
@@ -130,6 +133,12 @@ export class Writer {
     this.line(`let ${name} = ${text};`)
     this.#names.set(text, name)
     this.#scopes.at(-1)?.names.push(text)
+    return name
+  }
+
+  #variable(text: string): string {
+    const name = `c${this.#named++}`
+    this.line(`var ${name} = ${text};`)
     return name
   }
 
@@ -204,6 +213,8 @@ export class Writer {
   #spellApply({ op, dtype, args }: Scalar & { kind: 'apply' }, spelled: readonly Spelled[]): Spelled {
     const width = spelled.some((arg) => arg.width === 4) ? 4 : 1
     const texts = spelled.map((arg, k) => widen(arg, args[k]!.dtype, width))
+    // WGSL refuses to evaluate constants to an infinity or NaN, so one of them has to be no constant.
+    if (dtype === 'f32' && args.every(isFiniteConstant)) texts[0] = this.#variable(texts[0]!)
     return { text: this.name(operation(op, typeName(dtype, width), texts)), width }
   }
 

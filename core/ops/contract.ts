@@ -1,7 +1,7 @@
 // The product: a two-operand einsum. Transposing it renames its letters and batching it prepends one.
 
 import { type Letters, type Primitive, single } from '../primitive.ts'
-import { Aval, stridesOf } from '../shape.ts'
+import { Aval, broadcastShapes, stridesOf } from '../shape.ts'
 import { bind, toArray } from '../trace.ts'
 import type { ArrayLike, Value } from '../value.ts'
 import { add, operands } from './elementwise.ts'
@@ -152,9 +152,7 @@ export function matmul(x: ArrayLike, y: ArrayLike): Value {
   const letters = 'abcdefghij'
   const rank = Math.max(a.rank, b.rank) - 2
   const batch = (value: Value): string => letters.slice(rank - value.rank + 2, rank)
-  const shared = Array.from({ length: rank }, (_, k) =>
-    Math.max(a.shape[k - rank + a.rank - 2] ?? 1, b.shape[k - rank + b.rank - 2] ?? 1),
-  )
+  const shared = broadcastShapes('matmul', a.shape.slice(0, -2), b.shape.slice(0, -2))
   const full = (value: Value): Value =>
     broadcastTo(value, [...shared.slice(rank - value.rank + 2), ...value.shape.slice(-2)])
   return contract(`${batch(a)}xy,${batch(b)}yz->${letters.slice(0, rank)}xz`, full(a), full(b))

@@ -26,7 +26,7 @@ import {
 /** A fold that keeps one of the elements; equal ones share the tangent, as in JAX. */
 function extremum(
   name: string,
-  pick: (...xs: number[]) => number,
+  pick: (a: number, b: number) => number,
   lower: (x: Scalar, y: Scalar) => Scalar,
   sign: 1 | -1,
 ) {
@@ -42,7 +42,8 @@ function extremum(
       value: bind(primitive, [batchFirst(x!, size)], { axes: axes.map((axis) => axis + 1) })[0]!,
       axis: 0,
     }),
-    reference: ([x], { axes }) => reduceReference(x!, axes, (values) => pick(...values)),
+    reference: ([x], { axes }) =>
+      reduceReference(x!, axes, (values) => values.reduce((a, b) => pick(a, b), lowest(x!.dtype, sign))),
     lower: {
       ...reduceLoops,
       combine: (x, y) => {

@@ -280,7 +280,7 @@ describe('messages', () => {
       tangents of another shape
         TypeError jvp: tangent 0 is f32[2,3] but its primal is f32[3]; they must agree
       too few tangents
-        TypeError jvp: 2 primals but 1 tangents; give one for each
+        TypeError jvp: the tangents form [*], not [*,*]; give one for each array
       a cotangent of another type
         TypeError vjp: cotangent 0 is f32[2,3] but the output is f32[3]; they must agree
       batches of different sizes

@@ -96,7 +96,7 @@ describe('bad input is an error and leaves nothing', () => {
     ['a method that is none', () => ['--method', 'dora'], /use lora, rasa, both/],
     [
       'shared ranks that leave none private',
-      () => ['--method', 'rasa', '--shared', '8'],
+      () => ['--shared', '8'],
       /^rasa: shared 8 leaves no private rank out of 8; /m,
     ],
     [
@@ -114,6 +114,12 @@ describe('bad input is an error and leaves nothing', () => {
       () => ['--length', '513'],
       /^start: --length 513 is beyond the model's context of 512; /m,
     ],
+    [
+      'a length that leaves nothing to learn',
+      () => ['--length', '64'],
+      /^start: the prompt of .*train\.jsonl:1 fills all 64 tokens; /m,
+    ],
+    ['an empty file', () => ['--data', '/dev/null'], /^start: \/dev\/null has no rows; /m],
     [
       'a line that is no JSON',
       () => ['--data', `${folder}/odd.jsonl`],

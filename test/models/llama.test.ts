@@ -3,7 +3,7 @@
 import { cp, mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { jit, readTensors, tree, type Value, valueAndGrad, writeTensors } from 'cotangent'
+import { evalShape, jit, readTensors, tree, type Value, valueAndGrad, writeTensors, zeros } from 'cotangent'
 import { generate, llama } from 'cotangent/models'
 import { causalLoss } from 'cotangent/nn'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -179,4 +179,26 @@ describe('files', () => {
       `[RangeError: llama: 9 tokens exceed the model's length of 8; cut the text or choose another model]`,
     )
   })
+})
+
+test('parameters that lack something, and tokens of another rank', async () => {
+  const { config, params } = await llama.load(goldenFolder('tiny-llama'))
+  const forward =
+    (given: llama.LlamaParams, tokens = zeros([1, 4], 'i32')) =>
+    () =>
+      evalShape((p: llama.LlamaParams, t: Value) => llama.forward(config, p, t))(given, tokens)
+  expect(forward({ ...params, layers: params.layers.slice(1) })).toThrowErrorMatchingInlineSnapshot(
+    `[TypeError: llama: the parameters have nothing at "layers.1.attn.k"; they are for another configuration]`,
+  )
+  const { q: _, ...rest } = params.layers[0]!.attn
+  const lacking = { ...params.layers[0]!, attn: rest } as llama.LlamaLayer
+  expect(forward({ ...params, layers: [lacking, params.layers[1]!] })).toThrowErrorMatchingInlineSnapshot(
+    `[TypeError: llama: the parameters have nothing at "layers.0.attn.q"; they are for another configuration]`,
+  )
+  expect(forward({ ...params, layers: [...params.layers, lacking] })).toThrowErrorMatchingInlineSnapshot(
+    `[TypeError: llama: the configuration has nothing at "layers.2.attn.k"; the parameters are for another one]`,
+  )
+  expect(forward(params, zeros([4], 'i32'))).toThrowErrorMatchingInlineSnapshot(
+    `[TypeError: llama: tokens are i32[4]; make them i32[batch,time]]`,
+  )
 })
