@@ -1,9 +1,10 @@
 // Llama (Touvron et al., 2023; Llama 3 Team, 2024) as a pure function of its parameters: token ids in, logits out.
 
-import { Aval, add, reshape, type Tensor, take, tree, type Value } from '../core/index.ts'
+import { Aval, add, reshape, type Tensor, tree, type Value } from '../core/index.ts'
 import {
   attention,
   causalMask,
+  embedding,
   linear,
   type RopeScaling,
   type RopeTable,
@@ -83,7 +84,7 @@ export function model(
   attend: Attend,
 ): Value {
   requireParams(config, params)
-  let x = take(params.embedding, tokens) // [batch, time, hidden]
+  let x = embedding(params.embedding, tokens) // [batch, time, hidden]
   for (const [k, layer] of params.layers.entries())
     x = block(config, layer, x, positions, (q, keys, values) => attend(k, q, keys, values))
   return linear(rmsNorm(x, params.norm, { eps: config.normEps }), params.head ?? params.embedding)

@@ -1,6 +1,7 @@
 // Layers as functions of parameters and inputs.
 
 export { attention, causalMask } from './attention.ts'
+export { embedding } from './embedding.ts'
 export { kaimingUniform } from './init.ts'
 export { compose, dense, diagonal, Implicit, linear, scaled, sumOf, type Weight } from './linear.ts'
 export { causalLoss, crossEntropy, ignored } from './loss.ts'

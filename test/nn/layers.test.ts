@@ -1,11 +1,12 @@
 // Layers on the device against their formulas, written out in double precision.
 
-import { jit, random, type Value } from 'cotangent'
+import { grad, jit, random, tensor, type Value } from 'cotangent'
 import {
   attention,
   causalLoss,
   causalMask,
   crossEntropy,
+  embedding,
   ignored,
   kaimingUniform,
   type RopeScaling,
@@ -178,4 +179,17 @@ test('kaimingUniform fills ±1/√in evenly', async () => {
   const share = (low: number, high: number) => data.filter((x) => x >= low && x < high).length / data.length
   for (const low of [-0.2, -0.1, 0, 0.1]) expect(share(low, low + 0.1)).toBeCloseTo(0.25, 1)
   expect(await toHost(kaimingUniform(random.key(1), [64, 25]))).toEqual(toNdArray(data, shape))
+})
+
+test('embedding reads rows, and a row that is read twice gets both gradients', async () => {
+  const table = tensor([
+    [1, 2],
+    [3, 4],
+    [5, 6],
+  ])
+  const tokens = tensor(new Int32Array([2, 0, 2]))
+  expect(Array.from(await embedding(table, tokens).data())).toEqual([5, 6, 1, 2, 5, 6])
+  const gradient = grad((t: Value) => embedding(t, tokens).sum())(table)
+  expect(Array.from(await gradient.data())).toEqual([1, 1, 0, 0, 2, 2])
+  expect(() => embedding(tokens, tokens)).toThrow(/^embedding: the table is i32\[3\]; it must have /)
 })
