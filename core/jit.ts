@@ -100,7 +100,7 @@ export function jit<A extends readonly unknown[], R>(
     const statics = staticArgnums.map((k) => keyOf(args[k]))
     const key = [structure(dynamic), inputs.map(({ aval }) => String(aval)), statics].join(';')
     const known = compiled.get(key)
-    const entry = known ?? traceProgram(name, f, args, staticArgnums)
+    const entry = known ?? traceProgram(name, f, args, dynamic, staticArgnums)
     compiled.set(key, entry)
     for (const value of entry.captured) requireUsable(name, value, 'a captured array')
     const donated = donate.flatMap((k) => leaves(dynamic[k])).filter((leaf) => leaf instanceof Tensor)
@@ -131,17 +131,16 @@ function keyOf(value: unknown): string {
   return `#${identities.get(value)}`
 }
 
+/** Traces `f` at the dynamic arguments; the static ones, null among those, are what they are. */
 function traceProgram<A extends readonly unknown[], R>(
   name: string,
   f: (...args: A) => R,
   args: A,
+  dynamic: readonly unknown[],
   staticArgnums: readonly number[],
 ): Traced<R> & { readonly program: Program } {
-  const dynamic = args.filter((_, k) => !staticArgnums.includes(k))
-  const call = (...traced: readonly unknown[]): R => {
-    const rest = [...traced]
-    return f(...(args.map((arg, k) => (staticArgnums.includes(k) ? arg : rest.shift())) as unknown as A))
-  }
+  const call = (...traced: readonly unknown[]): R =>
+    f(...(traced.map((arg, k) => (staticArgnums.includes(k) ? args[k] : arg)) as unknown as A))
   const traced = trace(name, call, dynamic)
   return { ...traced, program: programOf(traced.graph) }
 }

@@ -2,17 +2,7 @@
 // the 260-thousand-parameter model that ships with the project, on a slice of GSM8K: `npm start`, and `npm start -- --help`.
 
 import { mkdir } from 'node:fs/promises'
-import {
-  deviceReport,
-  jit,
-  random,
-  type Tensor,
-  tensor,
-  tree,
-  type Value,
-  valueAndGrad,
-  writeFileAtomic,
-} from 'cotangent'
+import { deviceReport, jit, random, tensor, tree, type Value, valueAndGrad, writeFileAtomic } from 'cotangent'
 import { generate, llama, loadTokenizer, type Tokenizer } from 'cotangent/models'
 import { causalLoss, ignored } from 'cotangent/nn'
 import { applyUpdates, chain, clipByGlobalNorm, lionw, warmupCosine } from 'cotangent/optim'
@@ -87,7 +77,7 @@ type Inputs = { readonly tokens: Value; readonly labels: Value }
 /** Rows as the model sees them, and a question to ask it. */
 interface Rows {
   readonly train: readonly EncodedRow[]
-  readonly heldout: readonly { readonly tokens: Tensor; readonly labels: Tensor }[]
+  readonly heldout: readonly { readonly inputs: Inputs; readonly counted: number }[]
   readonly question: string
 }
 
@@ -118,7 +108,10 @@ async function loadRows(tokenizer: Tokenizer, config: llama.LlamaConfig): Promis
   const count = Math.max(1, Math.floor(heldout!.rows.length / batch))
   return {
     train: train!.encoded,
-    heldout: Array.from({ length: count }, () => upload(stream.next().value)),
+    heldout: Array.from({ length: count }, () => {
+      const batch = stream.next().value
+      return { inputs: upload(batch), counted: batch.labels.filter((label) => label !== ignored).length }
+    }),
     question: heldout!.rows[0]!.question,
   }
 }
@@ -188,7 +181,8 @@ async function run<A>(
   }
   training = false
   if (interrupted) {
-    console.log(`\n  interrupted after ${points.length} steps; the adapter so far is in ${folder}`)
+    const saved = points.length > 0 ? `the adapter so far is in ${folder}` : 'nothing was trained'
+    console.log(`\n  interrupted after ${points.length} steps; ${saved}`)
     process.exit(130)
   }
   const after = await evaluate(adapter)
@@ -196,7 +190,7 @@ async function run<A>(
 
   const reloaded = await loadAdapter(folder, method, params, { moduleName })
   const merged = jit((base: llama.LlamaParams, adapter: A) => merge(method, base, adapter))(params, reloaded)
-  const difference = await compareLogits(model, method, reloaded, merged, rows.heldout[0]!)
+  const difference = await compareLogits(model, method, reloaded, merged, rows.heldout[0]!.inputs)
   report(`saved to ${folder}, read back and merged`)
   report(`merged and unmerged logits differ by ${difference.toExponential(1)} of the largest`)
   if (!(difference <= 1e-4))
@@ -229,10 +223,9 @@ function checkedCount(
 /** The mean loss over all labels of some batches. */
 async function meanLoss(heldout: Rows['heldout'], evaluate: (batch: Inputs) => Value): Promise<number> {
   let [sum, count] = [0, 0]
-  for (const batch of heldout) {
-    const labels = (await batch.labels.data()).filter((label) => label !== ignored).length
-    sum += labels * (await evaluate(batch).item())
-    count += labels
+  for (const { inputs, counted } of heldout) {
+    sum += counted * (await evaluate(inputs).item())
+    count += counted
   }
   return sum / count
 }

@@ -1,7 +1,7 @@
 // LoRA (Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models", 2022, section 4.1): W + (alpha / r) B A.
 
 import { evaluate, random, type Value, zeros } from '../core/index.ts'
-import { compose, kaimingUniform, scaled, sumOf } from '../nn/index.ts'
+import { compose, kaimingUniform, scaled, sumOf, type Weight } from '../nn/index.ts'
 import { linears, type Match, type PeftMethod, replaceWeights, targetsOf } from './method.ts'
 
 export interface LoraOptions {
@@ -46,7 +46,7 @@ export function lora({ rank, alpha, match = linears }: LoraOptions): PeftMethod<
     apply(base, adapter) {
       const adapted = Object.entries(adapter).map(([path, { a, b }]) => [
         path,
-        (w: Parameters<typeof sumOf>[0]) => sumOf(w, compose(a, scaled(alpha / rank, b))),
+        (w: Weight) => sumOf(w, compose(a, scaled(alpha / rank, b))),
       ])
       return replaceWeights('lora', base, Object.fromEntries(adapted))
     },

@@ -26,7 +26,7 @@ function tileOf({ rows, columns }: ProductNest): { readonly height: number; read
 }
 
 /** How four elements of an operand are fetched together: four steps of depth, four of its rows (or columns), or not. */
-type Direction = 'depth' | 'side' | null
+type Direction = 'depth' | 'side' | 'none'
 
 /** One operand within the tile of a thread: `side` is its row or column. */
 interface Operand {
@@ -50,13 +50,9 @@ function operand(
   at: (side: number, step: number) => Scalar,
 ): Operand {
   const element = range(sides).map((side) => range(steps).map((step) => at(side, step)))
-  const offsets = (lanes: readonly Scalar[]): Affine[] | null =>
-    lanes.every((lane) => lane.kind === 'load')
-      ? lanes.map((lane) => (lane as Scalar & { kind: 'load' }).offset)
-      : null
   const vectors = (lanes: readonly Scalar[]): boolean => {
-    const found = offsets(lanes)
-    return found !== null && isVector(found)
+    const offsets = lanes.flatMap((lane) => (lane.kind === 'load' ? [lane.offset] : []))
+    return offsets.length === lanes.length && isVector(offsets)
   }
   const quads = sides % vectorWidth === 0 ? range(sides / vectorWidth) : []
   const quadLanes = (quad: number, step: number): Scalar[] =>
@@ -67,7 +63,7 @@ function operand(
       : quads.length > 0 &&
           quads.every((quad) => range(steps).every((step) => vectors(quadLanes(quad, step))))
         ? 'side'
-        : null
+        : 'none'
   const fetched: readonly (readonly [string, readonly Scalar[]])[] = {
     depth: () => element.map((lanes, side) => [`${name}${side}`, lanes] as const),
     side: () =>
@@ -76,7 +72,7 @@ function operand(
       ),
     none: () =>
       element.flatMap((row, side) => row.map((lane, step) => [`${name}${side}_${step}`, [lane]] as const)),
-  }[direction ?? 'none']()
+  }[direction]()
   const text = (side: number, step: number): string => {
     if (direction === 'depth') return `${name}${side}.${part[step]}`
     if (direction === 'side')
