@@ -97,22 +97,23 @@ async function loadRows(tokenizer: Tokenizer, config: llama.LlamaConfig): Promis
     throw new RangeError(
       `start: --length ${length} is beyond the model's context of ${config.maxLength}; use at most that`,
     )
-  const [train, heldout] = await Promise.all(
-    [options.data, options.heldout].map(async (file) => {
-      const rows = await readJsonl(file)
-      if (rows.length === 0) throw new RangeError(`start: ${file} has no rows; give it one a line`)
-      return { rows, encoded: rows.map((row, k) => encode(row, `${file}:${k + 1}`)) }
-    }),
-  )
-  const stream = batches(heldout!.encoded, { batch, widths: [length], seed })
-  const count = Math.max(1, Math.floor(heldout!.rows.length / batch))
+  const read = async (file: string) => {
+    const rows = await readJsonl(file)
+    if (rows.length === 0) throw new RangeError(`start: ${file} has no rows; give it one a line`)
+    return { rows, encoded: rows.map((row, k) => encode(row, `${file}:${k + 1}`)) }
+  }
+  // One after the other, so that of two bad files always the same one is named.
+  const train = await read(options.data)
+  const heldout = await read(options.heldout)
+  const stream = batches(heldout.encoded, { batch, widths: [length], seed })
+  const count = Math.max(1, Math.floor(heldout.rows.length / batch))
   return {
-    train: train!.encoded,
+    train: train.encoded,
     heldout: Array.from({ length: count }, () => {
       const batch = stream.next().value
       return { inputs: upload(batch), counted: batch.labels.filter((label) => label !== ignored).length }
     }),
-    question: heldout!.rows[0]!.question,
+    question: heldout.rows[0]!.question,
   }
 }
 

@@ -24,10 +24,8 @@ interface TokenizerConfig {
 
 /** Loads tokenizer.json and tokenizer_config.json of a folder in the Hugging Face layout. */
 export async function loadTokenizer(folder: string): Promise<Tokenizer> {
-  const [definition, config] = await Promise.all([
-    readJson(`${folder}/tokenizer.json`),
-    readJson(`${folder}/tokenizer_config.json`),
-  ])
+  const definition = await readJson(`${folder}/tokenizer.json`)
+  const config = await readJson(`${folder}/tokenizer_config.json`)
   const hub = new HubTokenizer(definition, config)
   const special = (role: 'bos_token' | 'eos_token'): number => {
     const token = (config as TokenizerConfig)[role]
