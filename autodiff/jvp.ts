@@ -6,6 +6,7 @@ import {
   evaluate,
   type Graph,
   interpret,
+  type Literal,
   type MaybeZero,
   toValue,
   trace,
@@ -20,27 +21,37 @@ export interface Dual {
   readonly tangent: MaybeZero
 }
 
-/** Evaluates a graph on duals. Captures are constants. */
-export const jvpGraph = (graph: Graph, inputs: readonly Dual[], captured: readonly Value[]): Dual[] =>
+/**
+ * Evaluates a graph on duals. Captures are constants. With `apart`, no application mixes tangents with what is not linear in
+ * them, so that those on tangents can be transposed.
+ */
+export const jvpGraph = (
+  graph: Graph,
+  inputs: readonly Dual[],
+  captured: readonly Value[],
+  apart: boolean,
+): Dual[] =>
   interpret<Dual>(
     graph,
     inputs,
     captured.map((primal) => ({ primal, tangent: null })),
     ({ primitive, params }, duals) => {
       const primals = duals.map(({ primal }) => primal)
+      const tangents = duals.map(({ tangent }) => tangent)
+      const pair = (outputs: readonly Value[], tangents: readonly MaybeZero[]): Dual[] =>
+        outputs.map((primal, k) => ({ primal, tangent: tangents[k] ?? null }))
+      if (tangents.every((tangent) => tangent === null)) return pair(bind(primitive, primals, params), [])
+      if (typeof primitive.jvp !== 'function') {
+        const both = primitive.jvp.together(tangents, primals, params, apart)
+        return pair(both.outputs, both.tangents)
+      }
       const outputs = bind(primitive, primals, params)
-      if (duals.every(({ tangent }) => tangent === null))
-        return outputs.map((primal) => ({ primal, tangent: null }))
-      const tangents = primitive.jvp(
-        duals.map(({ tangent }) => tangent),
-        primals,
-        outputs,
-        params,
-      )
-      return outputs.map((primal, k) => ({ primal, tangent: tangents[k] ?? null }))
+      return pair(outputs, primitive.jvp(tangents, primals, outputs, params))
     },
-    ({ value, aval }) => ({ primal: new Constant(value, aval), tangent: null }),
+    constantOf,
   )
+
+const constantOf = ({ value, aval }: Literal): Dual => ({ primal: new Constant(value, aval), tangent: null })
 
 /** The leaves of a tree of arguments as values. */
 export const valuesOf = (op: string, args: unknown): Value[] =>
@@ -89,6 +100,7 @@ export function jvp<A extends readonly unknown[], R>(
       graph,
       xs.map((primal, k) => ({ primal, tangent: primal.dtype === 'f32' ? ts[k]! : null })),
       captured,
+      false,
     )
     return [
       rebuild(duals.map(({ primal }) => primal)),

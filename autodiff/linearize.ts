@@ -2,6 +2,7 @@
 // tape, a graph that is linear in them; what the tape captured are the saved activations. `transpose` runs a tape backwards.
 
 import {
+  type Atom,
   type Aval,
   add,
   Builder,
@@ -39,6 +40,7 @@ export function linearizeGraph(
     graph,
     inputs.map((primal, k) => ({ primal, tangent: wanted[k] ? builder.input(primal.aval) : null })),
     captured,
+    true,
   )
   const nonzero = duals.map(({ tangent }) => tangent !== null)
   const tape = builder.finish(duals.flatMap(({ tangent }) => tangent ?? []))
@@ -48,36 +50,63 @@ export function linearizeGraph(
   }
 }
 
-/** The cotangents of a tape's inputs, from those of its nonzero outputs. */
-export function transposeTape({ graph, residuals }: Tape, cotangents: readonly MaybeZero[]): MaybeZero[] {
-  const known = new Map<Var, Value>(graph.captures.map((variable, k) => [variable, residuals[k]!]))
+/**
+ * The cotangents of the inputs and captures of a graph, from those of its results. `known` has the value of each that the
+ * graph is not linear in, and null for the others.
+ */
+export function transposeGraph(
+  graph: Graph,
+  known: readonly MaybeZero[],
+  cotangents: readonly MaybeZero[],
+): MaybeZero[] {
+  const arguments_ = [...graph.inputs, ...graph.captures]
+  const values = new Map<Var, Value>()
+  for (const [k, variable] of arguments_.entries()) if (known[k]) values.set(variable, known[k])
+  const knownValue = (atom: Atom): Value | undefined =>
+    atom instanceof Literal ? new Constant(atom.value, atom.aval) : values.get(atom)
+  const linear = graph.equations.filter(({ primitive, inputs, params, outputs }) => {
+    const operands = inputs.flatMap((atom) => knownValue(atom) ?? [])
+    if (operands.length < inputs.length) return true
+    const results = bind(primitive, operands, params)
+    for (const [k, output] of outputs.entries()) values.set(output, results[k]!)
+    return false
+  })
+
   const sums = new Map<Var, Value>()
-  const accumulate = (atom: Var | Literal, ct: MaybeZero): void => {
+  const accumulate = (atom: Atom, ct: MaybeZero): void => {
     if (ct === null || atom instanceof Literal) return
     const sum = sums.get(atom)
     sums.set(atom, sum === undefined ? ct : add(sum, ct))
   }
   for (const [k, output] of graph.outputs.entries()) accumulate(output, cotangents[k] ?? null)
-  for (const { primitive, inputs, params, outputs } of graph.equations.toReversed()) {
+  for (const { primitive, inputs, params, outputs } of linear.toReversed()) {
     const cts = outputs.map((output) => sums.get(output) ?? null)
     if (cts.every((ct) => ct === null)) continue
     if (primitive.transpose === undefined)
       throw new Error(`transpose: ${primitive.name} is not linear; give its record a transpose rule`)
-    const operands = inputs.map((atom): Value | Aval => {
-      if (atom instanceof Literal) return new Constant(atom.value, atom.aval)
-      return known.get(atom) ?? atom.aval
-    })
+    const operands = inputs.map((atom): Value | Aval => knownValue(atom) ?? atom.aval)
     for (const [k, ct] of primitive.transpose(cts, operands, params).entries()) accumulate(inputs[k]!, ct)
   }
-  return graph.inputs.map((variable) => sums.get(variable) ?? null)
+  return arguments_.map((variable, k) => (known[k] ? null : (sums.get(variable) ?? null)))
 }
 
-/** A linear function as a graph, applied to tangents. */
-const applyTape = ({ graph, residuals }: Tape, tangents: readonly Value[]): Value[] =>
+/** The cotangents of a tape's inputs, from those of its nonzero outputs. */
+export const transposeTape = ({ graph, residuals }: Tape, cotangents: readonly MaybeZero[]): MaybeZero[] =>
+  transposeGraph(graph, [...graph.inputs.map(() => null), ...residuals], cotangents).slice(
+    0,
+    graph.inputs.length,
+  )
+
+/** A graph evaluated on values. */
+export const evaluateGraph = (
+  graph: Graph,
+  inputs: readonly Value[],
+  captured: readonly Value[] = [],
+): Value[] =>
   interpret<Value>(
     graph,
-    tangents,
-    residuals,
+    inputs,
+    captured,
     ({ primitive, params }, inputs) => bind(primitive, inputs, params),
     ({ value, aval }) => new Constant(value, aval),
   )
@@ -134,9 +163,10 @@ export function linearize<A extends readonly unknown[], R>(
       const ts = valuesOf('linearize', tangents)
       checkStructure('linearize: the tangents', tangents, args)
       checkTangents('linearize', inputs, ts)
-      const moved = applyTape(
-        tape,
+      const moved = evaluateGraph(
+        tape.graph,
         ts.filter((_, k) => inputs[k]!.dtype === 'f32'),
+        tape.residuals,
       )
       let next = 0
       return rebuild(outputs.map((output, k) => (tape.nonzero[k] ? moved[next++]! : zerosLike(output))))

@@ -9,6 +9,7 @@ import {
   broadcastTo,
   Constant,
   evaluate,
+  type Graph,
   interpret,
   moveaxis,
   trace,
@@ -16,6 +17,28 @@ import {
   type Value,
 } from '../core/index.ts'
 import { valuesOf } from './jvp.ts'
+
+/** Evaluates a graph on values that know where their `size` examples lie. */
+export const batchGraph = (
+  graph: Graph,
+  inputs: readonly Batched[],
+  captured: readonly Batched[],
+  size: number,
+): Batched[] =>
+  interpret<Batched>(
+    graph,
+    inputs,
+    captured,
+    ({ primitive, params }, inputs) =>
+      inputs.every(({ axis }) => axis === null)
+        ? bind(
+            primitive,
+            inputs.map(({ value }) => value),
+            params,
+          ).map((value) => ({ value, axis: null }))
+        : primitive.batch(inputs, params, size),
+    ({ value, aval }) => ({ value: new Constant(value, aval), axis: null }),
+  )
 
 /** One axis for all leaves, or a tree whose leaves hold for what is below them; `null` shares a value among examples. */
 export type Axes = BatchAxis | readonly Axes[] | { readonly [key: string]: Axes }
@@ -79,19 +102,11 @@ export function vmap<A extends readonly unknown[], R>(
           ),
       )
       const { graph, captured, rebuild } = trace('vmap', f, tree.unflatten(args, examples) as unknown as A)
-      const outputs = interpret<Batched>(
+      const outputs = batchGraph(
         graph,
         values.map((value, k) => ({ value, axis: axes[k]! })),
         captured.map((value) => ({ value, axis: null })),
-        ({ primitive, params }, inputs) =>
-          inputs.every(({ axis }) => axis === null)
-            ? bind(
-                primitive,
-                inputs.map(({ value }) => value),
-                params,
-              ).map((value) => ({ value, axis: null }))
-            : primitive.batch(inputs, params, size),
-        ({ value, aval }) => ({ value: new Constant(value, aval), axis: null }),
+        size,
       )
       const result = rebuild(outputs.map(({ value }) => value))
       const wanted = spread('outAxes', outAxes, result)

@@ -150,6 +150,16 @@ export function partition(index: Affine, test: (term: Affine) => boolean): reado
   return [affine(0, chosen), affine(index.offset, others)]
 }
 
+/** An index whose parts that are read from data are replaced by `f` of them, which must be the same numbers. */
+export const mapValues = (index: Affine, f: (value: Scalar) => Scalar): Affine => ({
+  ...index,
+  terms: index.terms.map(({ atom, by }) => {
+    if (atom.kind === 'loop') return { atom, by }
+    if (atom.kind === 'value') return { atom: { ...atom, value: f(atom.value) }, by }
+    return { atom: { ...atom, of: mapValues(atom.of, f) }, by }
+  }),
+})
+
 /** The flat, row-major position of `index` in an array of `shape`. */
 export function flatten(index: readonly Affine[], shape: readonly number[]): Affine {
   let flat = whole(0)

@@ -31,6 +31,8 @@ export interface Equation {
   readonly inputs: readonly Atom[]
   readonly params: Params
   readonly outputs: readonly Var[]
+  /** A bool without which the equation need not run: its results are then read by nobody. */
+  readonly guard?: Var
 }
 
 /** `inputs` are the arguments; `captures` are the arrays the traced function closed over, inputs as well. */
@@ -60,29 +62,62 @@ export function interpret<C>(
   return graph.outputs.map(read)
 }
 
+/** A graph whose captures are inputs, in front of the others. */
+export const closed = ({ inputs, captures, ...graph }: Graph): Graph => ({
+  ...graph,
+  inputs: [...captures, ...inputs],
+  captures: [],
+})
+
 /** a, b, …, z, aa, ab, … */
 function nameOf(index: number): string {
   const letter = String.fromCharCode(97 + (index % 26))
   return index < 26 ? letter : nameOf(Math.floor(index / 26) - 1) + letter
 }
 
-function showParam(value: unknown): string {
-  if (Array.isArray(value)) return `(${value.map(showParam).join(',')})`
-  return String(value)
+const identities = new WeakMap<object, number>()
+let identified = 0
+
+/** A number that tells objects apart. */
+export function identityOf(value: object): number {
+  if (!identities.has(value)) identities.set(value, identified++)
+  return identities.get(value)!
 }
 
-const showLiteral = ({ value, aval }: Literal): string => {
+const isGraph = (value: unknown): value is Graph =>
+  typeof value === 'object' && value !== null && 'equations' in value
+
+const graphTexts = new WeakMap<Graph, string>()
+
+function showParam(value: unknown): string {
+  if (Array.isArray(value)) return `(${value.map(showParam).join(',')})`
+  if (typeof value === 'function') return `${value.name || 'function'}#${identityOf(value)}`
+  if (isGraph(value)) return printGraph(value).replaceAll('\n', '\n  ')
+  if (typeof value === 'object' && value !== null) return `{${showParams(value as Params, ' ')}}`
+  return Object.is(value, -0) ? '-0' : String(value)
+}
+
+export const showLiteral = ({ value, aval }: Literal): string => {
   const digits = Object.is(value, -0) ? '-0' : String(value)
   return aval.shape.length === 0 && aval.dtype === 'f32' ? digits : `${digits}:${aval}`
 }
 
-const showParams = (params: Params): string => {
-  const shown = Object.entries(params).map(([name, value]) => `${name}=${showParam(value)}`)
-  return shown.length === 0 ? '' : `[${shown.join(' ')}]`
-}
+/** Parameters as text; equal ones have the same text. */
+export const showParams = (params: Params, between = ' '): string =>
+  Object.entries(params)
+    .map(([name, value]) => `${name}=${showParam(value)}`)
+    .join(between)
 
 /** The program as text, one equation a line. Two graphs that compute the same in the same way print alike. */
 export function printGraph(graph: Graph): string {
+  const known = graphTexts.get(graph)
+  if (known !== undefined) return known
+  const text = write(graph)
+  graphTexts.set(graph, text)
+  return text
+}
+
+function write(graph: Graph): string {
   const names = new Map<Var, string>()
   const define = (variable: Var): string => {
     names.set(variable, nameOf(names.size))
@@ -91,9 +126,13 @@ export function printGraph(graph: Graph): string {
   const use = (atom: Atom): string => (atom instanceof Literal ? showLiteral(atom) : names.get(atom)!)
   const inputs = graph.inputs.map(define).join(', ')
   const captures = graph.captures.length === 0 ? '' : `; ${graph.captures.map(define).join(', ')}`
-  const lines = graph.equations.map(({ primitive, inputs, params, outputs }) => {
+  const lines = graph.equations.map(({ primitive, inputs, params, outputs, guard }) => {
     const left = outputs.map(define).join(', ')
-    return `  ${left} = ${primitive.name}${showParams(params)} ${inputs.map(use).join(' ')}`.trimEnd()
+    const shown = showParams(params)
+    const operation = `${primitive.name}${shown === '' ? '' : `[${shown}]`}`
+    const condition = guard === undefined ? [] : ['if', use(guard)]
+    const right = [operation, ...inputs.map(use), ...condition].join(' ')
+    return `  ${left === '' ? '' : `${left} = `}${right}`
   })
   return [
     `graph(${inputs}${captures}) {`,

@@ -3,7 +3,7 @@
 
 import { compile } from './compile/index.ts'
 import { launch, Program, type Storage } from './device/index.ts'
-import { type Graph, Literal, printGraph } from './graph.ts'
+import { type Graph, identityOf, Literal, printGraph } from './graph.ts'
 import { materialize, Tensor } from './tensor.ts'
 import { escaped, isTracing, setEvaluate, type Traced, Tracer, toValue, trace } from './trace.ts'
 import { flattenWithPath, leaves, showPath, structure } from './tree.ts'
@@ -35,7 +35,7 @@ function execute(
   const made = outputs.filter((output) => output instanceof Tensor)
   const arrays = inputs.map(materialize)
   const temporary = arrays.filter((array, k) => array !== inputs[k]) // of numbers, which nobody else holds
-  if (made.length > 0)
+  if (made.length > 0 || graph.equations.some(({ primitive }) => primitive.effect))
     launch(
       program,
       arrays.map(({ storage }) => storage),
@@ -116,9 +116,6 @@ export function jit<A extends readonly unknown[], R>(
   }
 }
 
-const identities = new WeakMap<object, number>()
-let identified = 0
-
 /** Text that tells static arguments apart: plain data by what it is, anything else by which object it is. */
 function keyOf(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value)
@@ -127,8 +124,7 @@ function keyOf(value: unknown): string {
     return `${typeof value} ${Object.is(value, -0) ? '-0' : String(value)}`
   if (Object.getPrototypeOf(value) === Object.prototype)
     return `{${Object.entries(value).map(([key, inner]) => `${JSON.stringify(key)}:${keyOf(inner)}`)}}`
-  if (!identities.has(value)) identities.set(value, identified++)
-  return `#${identities.get(value)}`
+  return `#${identityOf(value)}`
 }
 
 /** Traces `f` at the dynamic arguments; the static ones, null among those, are what they are. */

@@ -3,6 +3,7 @@
 
 import type { Affine } from './affine.ts'
 import type { DType } from './dtype.ts'
+import type { Graph } from './graph.ts'
 import type { Scalar } from './scalar.ts'
 import type { Aval, Shape } from './shape.ts'
 import type { Value } from './value.ts'
@@ -56,6 +57,41 @@ export type Lowering<P> =
       readonly kind: 'contract'
       letters(params: P): Letters
     }
+  | Structure<P>
+
+/** How a primitive that is no loop nest becomes part of a program. */
+export type Structure<P> =
+  | {
+      /** The equation is this graph, which has no captures. */
+      readonly kind: 'inline'
+      graph(params: P): Graph
+    }
+  | {
+      /** The first input chooses one of several graphs, which run on the others. */
+      readonly kind: 'branches'
+      graphs(params: P): readonly Graph[]
+      /** Whether branch `k` runs, given the first input and whether any does. */
+      chosen(choice: Value, k: number, outer: Value | null): Value
+      /** One result, from what the branches give; that of a branch that was not chosen is arbitrary. */
+      merge(chosen: readonly Value[], results: readonly Value[]): Value
+    }
+  | {
+      /**
+       * `body` over and over. Its inputs are the first `constants` inputs of the equation, then the state, then a slice of
+       * each other input; its results are the next state, and slices of the other results. `turns` is how often, or null for
+       * as long as the first part of the state, a bool, is true; further turns must then change nothing.
+       */
+      readonly kind: 'loop'
+      body(params: P): Graph
+      constants(params: P): number
+      state(params: P): number
+      turns(params: P): number | null
+      reverse(params: P): boolean
+    }
+  | {
+      /** The host does it, by `reference`: the program waits for what it reads, and goes on with what it gets. */
+      readonly kind: 'host'
+    }
 
 /** The index letters of a product: `ik`, `kj` and `ij` for matrices. */
 export interface Letters {
@@ -75,18 +111,33 @@ export interface Batched {
   readonly axis: BatchAxis
 }
 
+type JvpRule<P> = (
+  tangents: readonly MaybeZero[],
+  primals: readonly Value[],
+  outputs: readonly Value[],
+  params: P,
+) => readonly MaybeZero[]
+
+/**
+ * For a primitive that holds programs: the results and their tangents at once. With `apart`, the tangents come from
+ * applications that are linear in them, so that these can be transposed alone.
+ */
+interface DifferentiateRule<P> {
+  together(
+    tangents: readonly MaybeZero[],
+    primals: readonly Value[],
+    params: P,
+    apart: boolean,
+  ): { readonly outputs: readonly Value[]; readonly tangents: readonly MaybeZero[] }
+}
+
 /** The rules of a primitive. `P` is its parameters. */
 export interface Primitive<P = Params> {
   readonly name: string
   /** The types of the results, or a `TypeError` that says which input does not fit. */
   type(inputs: readonly Aval[], params: P): readonly Aval[]
   /** The tangents of the results, linear in `tangents`; at least one of those is not zero. */
-  jvp(
-    tangents: readonly MaybeZero[],
-    primals: readonly Value[],
-    outputs: readonly Value[],
-    params: P,
-  ): readonly MaybeZero[]
+  readonly jvp: JvpRule<P> | DifferentiateRule<P>
   /** For a primitive linear in the inputs that are given as an `Aval`: their cotangents, the others' are null. */
   readonly transpose?: (
     cotangents: readonly MaybeZero[],
@@ -98,6 +149,8 @@ export interface Primitive<P = Params> {
   /** The meaning, in double precision. */
   reference(inputs: readonly NdArray[], params: P): readonly NdArray[]
   readonly lower: Lowering<P>
+  /** It does something besides computing its results, so it runs even if nobody reads them. */
+  readonly effect?: true
 }
 
 /** The rules of a primitive with one result, which is nearly all of them. */

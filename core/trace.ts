@@ -48,15 +48,33 @@ export class Builder {
     return new Tracer(this, variable)
   }
 
-  emit(primitive: Primitive, inputs: readonly Value[], params: Params): Tracer[] {
+  /** Records an application, which need not run unless `guard` is true. */
+  emit(primitive: Primitive, inputs: readonly Value[], params: Params, guard?: Value): Tracer[] {
     const outputs = primitive
       .type(
         inputs.map(({ aval }) => aval),
         params,
       )
       .map((aval) => new Var(aval))
-    this.#equations.push({ primitive, inputs: inputs.map((value) => this.#atom(value)), params, outputs })
+    this.#equations.push({
+      primitive,
+      inputs: inputs.map((value) => this.#atom(value)),
+      params,
+      outputs,
+      ...(guard && { guard: this.#atom(guard) as Var }),
+    })
     return outputs.map((variable) => new Tracer(this, variable))
+  }
+
+  /** Runs `f` with this as the innermost trace. */
+  record<T>(f: () => T): T {
+    const outer = current
+    current = this
+    try {
+      return f()
+    } finally {
+      current = outer
+    }
   }
 
   /** Closes the trace: its graph, and the values its captures stand for. */
@@ -119,17 +137,6 @@ export function bind<P>(primitive: Primitive<P>, inputs: readonly Value[], param
   return builder.emit(rules, inputs, params as Params)
 }
 
-/** Runs `f` with `builder` as the innermost trace. */
-function within<T>(builder: Builder, f: () => T): T {
-  const outer = current
-  current = builder
-  try {
-    return f()
-  } finally {
-    current = outer
-  }
-}
-
 /** A value from what a caller may pass: a value, a number or a boolean. */
 export function toValue(x: unknown, describe: () => string): Value {
   if (x instanceof Value) return x
@@ -158,7 +165,7 @@ export function trace<A extends readonly unknown[], R>(op: string, f: (...args: 
   )
   let result: R
   try {
-    result = within(builder, () => f(...(unflatten(args, inputs) as unknown as A)))
+    result = builder.record(() => f(...(unflatten(args, inputs) as unknown as A)))
   } catch (error) {
     builder.open = false
     throw error

@@ -1,7 +1,7 @@
 // Which equations run together. Walking from the results back, an equation joins the kernel that reads it if it can be
 // computed there once, in place; movement without work joins every reader; anything else starts a kernel of its own.
 
-import { type Equation, type Graph, Var } from '../graph.ts'
+import { type Atom, type Equation, type Graph, Var } from '../graph.ts'
 import { sizeOf } from '../shape.ts'
 
 /** Equations that one kernel computes. Only the result of `root` is stored. */
@@ -59,6 +59,10 @@ class OpenGroup implements Group {
 
 const variables = (equation: Equation): Var[] => equation.inputs.filter((input) => input instanceof Var)
 const result = (equation: Equation): Var => equation.outputs[0]!
+
+/** Whether an equation runs by itself: it holds a program, or the host does it. */
+const isAlone = ({ primitive: { lower } }: Equation): boolean =>
+  lower.kind === 'loop' || lower.kind === 'host'
 const isLoop = ({ primitive }: Equation): boolean =>
   primitive.lower.kind === 'reduce' || primitive.lower.kind === 'contract'
 
@@ -75,14 +79,17 @@ const maxMembers = 256
 
 /** Splits a graph into kernels that read at most `maxInputs` arrays each, in an order in which they can run. */
 export function fuse(graph: Graph, maxInputs: number): Group[] {
-  const producers = new Map(graph.equations.map((equation) => [result(equation), equation]))
+  const producers = new Map(
+    graph.equations.flatMap((equation) => equation.outputs.map((output) => [output, equation] as const)),
+  )
   const readers = new Map<Equation, Set<Equation>>(graph.equations.map((equation) => [equation, new Set()]))
   for (const equation of graph.equations)
     for (const input of variables(equation)) {
       const producer = producers.get(input)
       if (producer !== undefined) readers.get(producer)!.add(equation)
     }
-  const returned = new Set(graph.outputs)
+  const stored = new Set<Atom>(graph.outputs)
+  for (const { guard } of graph.equations) if (guard !== undefined) stored.add(guard)
   const weightless = weightlessEquations(graph, producers)
   const groupsOf = new Map<Equation, Set<OpenGroup>>()
   const roots = new Map<Equation, OpenGroup>()
@@ -93,15 +100,17 @@ export function fuse(graph: Graph, maxInputs: number): Group[] {
     const groups = new Set(consumers.flatMap((consumer) => [...groupsOf.get(consumer)!]))
     const facts = new Map([...groups].map((group) => [group, factsIn(group, equation, consumers)]))
     const repeatable = (lower.kind === 'view' && lower.free) || weightless.has(equation)
+    const isStored = isAlone(equation) || equation.outputs.some((output) => stored.has(output))
     const joins = (group: OpenGroup): boolean => {
       const fact = facts.get(group)!
-      if (fact === null || group.width(equation) > maxInputs || group.members.size >= maxMembers) return false
+      const most = group.root.guard === undefined ? maxInputs : maxInputs - 1
+      if (fact === null || group.width(equation) > most || group.members.size >= maxMembers) return false
       if (repeatable) return true
       if (groups.size > 1 || fact.place === 'operand' || (!fact.aligned && fact.reads > 1)) return false
-      if (isLoop(equation)) return group.anchor === null && fact.aligned
+      if (isLoop(equation)) return group.anchor === null && fact.aligned && maySkip(equation, group)
       return result(equation).aval.size >= group.turns(fact.place)
     }
-    if (!returned.has(result(equation)) && [...groups].every(joins)) {
+    if (!isStored && [...groups].every(joins)) {
       for (const group of groups) group.add(equation, facts.get(group)!)
       groupsOf.set(equation, groups)
     } else {
@@ -113,9 +122,13 @@ export function fuse(graph: Graph, maxInputs: number): Group[] {
   return graph.equations.flatMap((equation) => roots.get(equation) ?? [])
 }
 
+/** Whether a loop is still skipped inside `group` when its guard is false. */
+const maySkip = ({ guard }: Equation, { root }: Group): boolean => guard === undefined || guard === root.guard
+
 /** How `equation` would be read inside `group`; null if at places that exclude each other. */
 function factsIn(group: OpenGroup, equation: Equation, consumers: readonly Equation[]): Member | null {
   const inside = consumers.filter((consumer) => group.facts.has(consumer))
+  if (inside.some(isAlone)) return null
   const reads = inside.map((consumer): Member => {
     const { place, aligned, reads } = group.facts.get(consumer)!
     const { lower } = consumer.primitive
@@ -144,7 +157,7 @@ function weightlessEquations(graph: Graph, producers: ReadonlyMap<Var, Equation>
       const producer = producers.get(input)
       return producer !== undefined && weightless.has(producer)
     })
-    if (light && !isLoop(equation)) weightless.add(equation)
+    if (light && !isLoop(equation) && !isAlone(equation)) weightless.add(equation)
   }
   return weightless
 }

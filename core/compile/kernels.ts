@@ -5,6 +5,7 @@ import {
   type Affine,
   flatten,
   indexFrom,
+  mapValues,
   plus,
   quotient,
   remainder,
@@ -59,18 +60,69 @@ export interface Kernel {
   readonly inputs: readonly Var[]
   readonly output: Var
   readonly nest: Nest
+  /** Where in the output array the result begins. */
+  readonly start: Affine
+  /** A bool without which nothing is written. */
+  readonly guard: Var | null
+}
+
+/** Variables of a loop's body that are slices of arrays, and the turn the loop is at: a u32 less than `turns`. */
+export interface Slices {
+  readonly variables: ReadonlySet<Var>
+  readonly turn: Var
+  readonly turns: number
+}
+
+/** The arrays that a kernel reads, numbered as it comes upon them. */
+class Inputs {
+  readonly list: Var[] = []
+  readonly #slices: Slices | null
+
+  constructor(slices: Slices | null) {
+    this.#slices = slices
+  }
+
+  of(variable: Var): number {
+    if (!this.list.includes(variable)) this.list.push(variable)
+    return this.list.indexOf(variable)
+  }
+
+  /** Where a variable begins in its array. */
+  start(variable: Var): Affine {
+    if (!this.#slices?.variables.has(variable)) return whole(0)
+    const { turn, turns } = this.#slices
+    return times(indexFrom(scalar.load(this.of(turn), whole(0), 'u32'), turns), variable.aval.size)
+  }
+
+  load(variable: Var, flat: Affine): Scalar {
+    const { dtype } = variable.aval
+    return scalar.load(this.of(variable), plus(this.start(variable), flat), dtype)
+  }
+}
+
+/** A kernel that is no equation: it fills `output`, from a variable read in order if there is one. */
+export function plainKernel(
+  name: string,
+  output: Var,
+  from: Var | null,
+  element: (x: Scalar | null) => Scalar,
+  slices: Slices | null = null,
+): Kernel {
+  const inputs = new Inputs(slices)
+  const nest: MapNest = {
+    kind: 'map',
+    size: output.aval.size,
+    element: (index) => element(from && inputs.load(from, index)),
+  }
+  return { name, inputs: inputs.list, output, nest, start: inputs.start(output), guard: null }
 }
 
 /** The kernels of a group: one, or two for a fold that is too long for the threads of one. */
-export function kernelsOf(group: Group): Kernel[] {
+export function kernelsOf(group: Group, slices: Slices | null = null): Kernel[] {
   const { root, anchor } = group
   const output = root.outputs[0]!
   const name = nameOf(group)
-  const inputs: Var[] = []
-  const inputOf = (variable: Var): number => {
-    if (!inputs.includes(variable)) inputs.push(variable)
-    return inputs.indexOf(variable)
-  }
+  const inputs = new Inputs(slices)
   const inside = new Map([...group.members].map((equation) => [equation.outputs[0]!, equation]))
   const memo = new Map<Var, Map<string, Scalar>>()
 
@@ -84,8 +136,7 @@ export function kernelsOf(group: Group): Kernel[] {
   const elementOf = (atom: Atom, index: readonly Affine[], reduced: Scalar | null): Scalar => {
     if (atom instanceof Literal) return scalar.constant(atom.value, atom.aval.dtype)
     const equation = inside.get(atom)
-    if (equation === undefined)
-      return scalar.load(inputOf(atom), flatten(index, atom.aval.shape), atom.aval.dtype)
+    if (equation === undefined) return inputs.load(atom, flatten(index, atom.aval.shape))
     if (equation === anchor) return reduced!
     const key = `${reduced?.key}|${index.map((i) => i.key)}`
     const known = memo.get(atom) ?? new Map<string, Scalar>()
@@ -112,7 +163,14 @@ export function kernelsOf(group: Group): Kernel[] {
 
   const finish = (place: Affine, reduced: Scalar): Scalar =>
     elementOf(output, unflatten(place, output.aval.shape), reduced)
-  const kernel = (nest: Nest): Kernel => ({ name, inputs, output, nest })
+  const kernel = (nest: Nest): Kernel => ({
+    name,
+    inputs: inputs.list,
+    output,
+    nest,
+    start: inputs.start(output),
+    guard: root.guard ?? null,
+  })
 
   if (anchor === null) {
     const element = (place: Affine): Scalar => elementOf(output, unflatten(place, output.aval.shape), null)
@@ -138,7 +196,7 @@ export function kernelsOf(group: Group): Kernel[] {
       identity: scalar.constant(lower.identity(result.dtype), result.dtype),
       finish,
     }
-    return nest.turns === 1 ? [kernel(withoutLoop(nest))] : splitLong(kernel(nest), nest, result, inputs)
+    return nest.turns === 1 ? [kernel(withoutLoop(nest))] : splitLong(kernel(nest), nest, result, inputs.list)
   }
   throw new Error(`compile: ${anchor.primitive.name} anchors no loops; this is a defect of the compiler`)
 }
@@ -187,30 +245,51 @@ function splitLong(kernel: Kernel, nest: ReduceNest, result: Aval, inputs: reado
     finish: (place, reduced) => renumber(nest.finish(place, reduced), inputs, epilogueInputs),
   }
   return [
-    { ...kernel, name: `${kernel.name}_chunks`, output: partial, nest: first },
-    { ...kernel, inputs: epilogueInputs, nest: second },
+    { ...kernel, name: `${kernel.name}_chunks`, output: partial, nest: first, start: whole(0) },
+    {
+      ...kernel,
+      inputs: epilogueInputs,
+      nest: second,
+      start: renumberIndex(kernel.start, inputs, epilogueInputs),
+    },
   ]
 }
 
 /** The same expression with its loads numbered for another list of inputs. */
 function renumber(element: Scalar, from: readonly Var[], to: Var[]): Scalar {
   const done = new Map<string, Scalar>()
+  const inputOf = (input: number): number => {
+    const variable = from[input]!
+    if (!to.includes(variable)) to.push(variable)
+    return to.indexOf(variable)
+  }
+  const moved = (element: Scalar): Scalar => {
+    switch (element.kind) {
+      case 'load':
+        return {
+          ...element,
+          input: inputOf(element.input),
+          offset: renumberIndex(element.offset, from, to),
+        }
+      case 'position':
+        return { ...element, index: renumberIndex(element.index, from, to) }
+      case 'apply':
+        return { ...element, args: element.args.map(visit) }
+      default:
+        return element
+    }
+  }
   const visit = (element: Scalar): Scalar => {
-    if (element.kind !== 'load' && element.kind !== 'apply') return element
-    const known = done.get(element.key)
-    if (known !== undefined) return known
-    const renumbered =
-      element.kind === 'load' ? visitLoad(element) : { ...element, args: element.args.map(visit) }
+    const renumbered = done.get(element.key) ?? moved(element)
     done.set(element.key, renumbered)
     return renumbered
   }
-  const visitLoad = (element: Scalar & { kind: 'load' }): Scalar => {
-    const variable = from[element.input]!
-    if (!to.includes(variable)) to.push(variable)
-    return { ...element, input: to.indexOf(variable) }
-  }
   return visit(element)
 }
+
+/** The same index with the loads in it numbered for another list of inputs. */
+const renumberIndex = (index: Affine, from: readonly Var[], to: Var[]): Affine =>
+  mapValues(index, (value) => renumber(value, from, to))
 
 interface Axes {
   readonly letters: readonly string[]

@@ -1,18 +1,25 @@
-// Kernels as a list of dispatches over a few buffers: equal groups are compiled once, and a result goes to a buffer whose
-// last reader has run.
+// A graph as a list of steps over a few buffers: kernels to dispatch, loops over plans of their own, work of the host. Equal
+// groups are compiled once, and a result goes to a buffer whose last reader has run.
 
-import { type Atom, type Graph, Literal, Var } from '../graph.ts'
-import type { Group } from './fuse.ts'
-import { kernelsOf } from './kernels.ts'
+import { type Atom, type Equation, type Graph, Literal, showLiteral, showParams, Var } from '../graph.ts'
+import { fromWords, toWords } from '../reference.ts'
+import * as scalar from '../scalar.ts'
+import { Aval } from '../shape.ts'
+import { fuse, type Group } from './fuse.ts'
+import { inline } from './inline.ts'
+import { type Kernel, kernelsOf, plainKernel, type Slices } from './kernels.ts'
+import { simplify } from './simplify.ts'
 import { emit } from './wgsl.ts'
 
 /** An array of the program: an argument (captures come after the inputs), a result, or an intermediate in a slot. */
-type Place =
-  | { readonly kind: 'input'; readonly index: number }
-  | { readonly kind: 'output'; readonly index: number }
-  | { readonly kind: 'slot'; readonly index: number }
+interface Place {
+  readonly kind: 'input' | 'output' | 'slot'
+  readonly index: number
+}
 
+/** Runs a kernel. */
 interface Dispatch {
+  readonly kind: 'dispatch'
   readonly name: string
   readonly wgsl: string
   readonly inputs: readonly Place[]
@@ -20,106 +27,308 @@ interface Dispatch {
   readonly workgroups: readonly [number, number, number]
 }
 
-/** A program as data: what to dispatch in which order, and the bytes of the slots it needs. */
+/** A result that is an argument, or a result already. */
+interface Copy {
+  readonly kind: 'copy'
+  readonly from: Place
+  readonly to: Place
+}
+
+/**
+ * Runs `body` so many times, or (`turns` null) until the first part of its state is false. Its inputs are `constants`, the
+ * state, and `sliced`; its results are the next state, and `stacked`. The state begins in `initial` and ends in `state`;
+ * meanwhile every other turn writes to `spare`. `slots` are those of the body.
+ */
+interface Loop {
+  readonly kind: 'loop'
+  readonly turns: number | null
+  readonly body: Plan
+  readonly constants: readonly Place[]
+  readonly initial: readonly Place[]
+  readonly sliced: readonly Place[]
+  readonly state: readonly Place[]
+  readonly spare: readonly Place[]
+  readonly stacked: readonly Place[]
+  readonly slots: readonly Place[]
+  readonly guard: Place | null
+}
+
+/** What the host does, from arrays it reads to arrays it writes. */
+interface Host {
+  readonly kind: 'host'
+  readonly name: string
+  readonly inputs: readonly { readonly place: Place; readonly bytes: number }[]
+  readonly outputs: readonly Place[]
+  readonly guard: Place | null
+  run(words: readonly ArrayBuffer[]): readonly ArrayBufferView[]
+}
+
+type Step = Dispatch | Copy | Loop | Host
+
+/** A program as data: what to do in which order, and the bytes of the slots it needs. */
 export interface Plan {
-  readonly dispatches: readonly Dispatch[]
-  /** Results that are arguments, or results already. */
-  readonly copies: readonly { readonly from: Place; readonly to: Place }[]
+  readonly steps: readonly Step[]
   readonly slots: readonly number[]
 }
 
-/** A kernel as text, and the arrays it is run on. */
-interface Step {
-  readonly name: string
-  readonly wgsl: string
-  readonly workgroups: readonly [number, number, number]
-  readonly inputs: readonly Var[]
-  readonly output: Var
+/** A step before its arrays have places; `scratch` are arrays that only it uses. */
+interface Work {
+  readonly reads: readonly Var[]
+  readonly writes: readonly Var[]
+  readonly scratch: readonly Var[]
+  step(place: (variable: Var) => Place): Step
 }
 
-export function plan(graph: Graph, groups: readonly Group[]): Plan {
-  const steps = stepsOf(groups)
+/** Plans a graph for a device on which a kernel may read `maxInputs` arrays. */
+export function plan(graph: Graph, maxInputs: number): Plan {
+  const simple = simplify(inline(graph))
+  const outputs = simple.outputs.filter((atom) => atom instanceof Var)
+  return assemble([...simple.inputs, ...simple.captures], outputs, worksOf(simple, maxInputs, null))
+}
+
+/** The steps of a graph with these inputs and results, each array in its place. */
+function assemble(inputs: readonly Var[], outputs: readonly Var[], works: readonly Work[]): Plan {
   const places = new Map<Var, Place>()
-  for (const [index, variable] of [...graph.inputs, ...graph.captures].entries())
-    places.set(variable, { kind: 'input', index })
-  const copies: { from: Place; to: Place }[] = []
-  for (const [index, variable] of graph.outputs.filter((atom) => atom instanceof Var).entries()) {
+  for (const [index, variable] of inputs.entries()) places.set(variable, { kind: 'input', index })
+  const copies: Copy[] = []
+  for (const [index, variable] of outputs.entries()) {
     const [from, to] = [places.get(variable), { kind: 'output', index } as const]
     if (from === undefined) places.set(variable, to)
-    else copies.push({ from, to })
+    else copies.push({ kind: 'copy', from, to })
   }
-  const slots = assignSlots(steps, places)
-  const dispatches = steps.map(({ inputs, output, ...kernel }) => ({
-    ...kernel,
-    inputs: inputs.map((input) => places.get(input)!),
-    output: places.get(output)!,
-  }))
-  return { dispatches, copies, slots }
+  const slots = assignSlots(works, places)
+  const steps = works.map((work) => work.step((variable) => places.get(variable)!))
+  return { steps: [...steps, ...copies], slots }
 }
 
-/** The kernels of all groups. A group equal to an earlier one, such as the same layer again, has the same text. */
-function stepsOf(groups: readonly Group[]): Step[] {
-  const known = new Map<string, { readonly steps: readonly Step[]; readonly variables: readonly Var[] }>()
-  return groups
-    .filter(({ root }) => root.outputs[0]!.aval.size > 0)
-    .flatMap((group) => {
-      const { key, variables } = signature(group)
-      const equal = known.get(key)
-      if (equal === undefined) {
-        // A kernel knows what it reads once its elements are spelled out.
-        const steps = kernelsOf(group).map((kernel) => ({
-          ...emit(kernel),
-          name: kernel.name,
-          inputs: [...kernel.inputs],
-          output: kernel.output,
-        }))
-        known.set(key, { steps, variables })
-        return steps
-      }
-      const translated = new Map(equal.variables.map((variable, k) => [variable, variables[k]!]))
-      const translate = (variable: Var): Var => {
-        const here = translated.get(variable) ?? new Var(variable.aval) // a partial result inside the group
-        translated.set(variable, here)
-        return here
-      }
-      return equal.steps.map((step) => ({
-        ...step,
-        inputs: step.inputs.map(translate),
-        output: translate(step.output),
-      }))
-    })
+/** What is to be done for each group. A group equal to an earlier one, such as the same layer again, has the same text. */
+function worksOf(graph: Graph, maxInputs: number, slices: Slices | null): Work[] {
+  const known = new Map<
+    string,
+    { readonly works: readonly KernelWork[]; readonly variables: readonly Var[] }
+  >()
+  return fuse(graph, maxInputs).flatMap((group): Work[] => {
+    const { lower } = group.root.primitive
+    if (lower.kind === 'loop') return loopWorks(group.root, maxInputs)
+    if (lower.kind === 'host') return hostWorks(group.root)
+    if (group.root.outputs[0]!.aval.size === 0) return []
+    const { key, variables } = signature(group, slices)
+    const equal = known.get(key)
+    if (equal === undefined) {
+      const works = kernelsOf(group, slices).map(kernelWork)
+      known.set(key, { works, variables })
+      return works
+    }
+    const translated = new Map(equal.variables.map((variable, k) => [variable, variables[k]!]))
+    const translate = (variable: Var): Var => {
+      const here = translated.get(variable) ?? new Var(variable.aval) // a partial result inside the group
+      translated.set(variable, here)
+      return here
+    }
+    return equal.works.map((work) => work.on(work.reads.map(translate), translate(work.writes[0]!)))
+  })
+}
+
+interface KernelWork extends Work {
+  /** The same kernel on other arrays. */
+  on(reads: readonly Var[], output: Var): KernelWork
+}
+
+function kernelWork(kernel: Kernel): KernelWork {
+  const module = emit(kernel) // a kernel knows what it reads once its elements are spelled out
+  const on = (reads: readonly Var[], output: Var): KernelWork => ({
+    reads,
+    writes: [output],
+    scratch: [],
+    on,
+    step: (place) => ({
+      kind: 'dispatch',
+      name: kernel.name,
+      ...module,
+      inputs: reads.map(place),
+      output: place(output),
+    }),
+  })
+  return on([...kernel.inputs, ...(kernel.guard ? [kernel.guard] : [])], kernel.output)
 }
 
 /** A text that equal groups share, and the variables of a group in the order in which the text numbers them. */
-function signature({ members }: Group): { readonly key: string; readonly variables: readonly Var[] } {
+function signature(
+  { root, members }: Group,
+  slices: Slices | null,
+): { readonly key: string; readonly variables: readonly Var[] } {
   const numbers = new Map<Var, number>()
   const show = (atom: Atom): string => {
-    if (atom instanceof Literal) return `${Object.is(atom.value, -0) ? '-0' : atom.value}:${atom.aval}`
+    if (atom instanceof Literal) return `${showLiteral(atom)}:${atom.aval}`
     if (!numbers.has(atom)) numbers.set(atom, numbers.size)
-    return `#${numbers.get(atom)}:${atom.aval}`
+    return `#${numbers.get(atom)}:${atom.aval}${slices?.variables.has(atom) ? '@' : ''}`
   }
   const lines = [...members].map(({ primitive, params, inputs, outputs }) =>
-    [...outputs.map(show), primitive.name, JSON.stringify(params), ...inputs.map(show)].join(' '),
+    [...outputs.map(show), primitive.name, showParams(params), ...inputs.map(show)].join(' '),
   )
+  if (root.guard !== undefined) lines.push(`if ${show(root.guard)}`)
+  if (slices !== null) show(slices.turn)
   return { key: lines.join('\n'), variables: [...numbers.keys()] }
 }
 
+const fill = (output: Var, value: number): KernelWork =>
+  kernelWork(plainKernel('fill', output, null, () => scalar.constant(value, output.aval.dtype)))
+
+/** The variables of atoms; what is a constant is filled into an array first. */
+function filled(atoms: readonly Atom[], works: Work[]): Var[] {
+  return atoms.map((atom) => {
+    if (atom instanceof Var) return atom
+    const variable = new Var(atom.aval)
+    if (atom.aval.size > 0) works.push(fill(variable, atom.value))
+    return variable
+  })
+}
+
+function hostWorks({ primitive, params, inputs, outputs, guard }: Equation): Work[] {
+  const works: Work[] = []
+  const reads = filled(inputs, works)
+  const step: Work['step'] = (place) => ({
+    kind: 'host',
+    name: primitive.name,
+    inputs: reads.map((variable) => ({ place: place(variable), bytes: variable.aval.bytes })),
+    outputs: outputs.map(place),
+    guard: guard ? place(guard) : null,
+    run: (words) => {
+      const arrays = reads.map(({ aval }, k) => fromWords(aval, words[k]!))
+      return primitive.reference(arrays, params).map(toWords)
+    },
+  })
+  return [...works, { reads: guard ? [...reads, guard] : reads, writes: outputs, scratch: [], step }]
+}
+
+const word = new Aval([], 'u32')
+
+function loopWorks({ primitive, params, inputs, outputs, guard }: Equation, maxInputs: number): Work[] {
+  const { lower } = primitive
+  if (lower.kind !== 'loop')
+    throw new Error(`compile: ${primitive.name} is no loop; this is a defect of the compiler`)
+  const [turns, constants, state] = [lower.turns(params), lower.constants(params), lower.state(params)]
+  const works: Work[] = []
+  const arrays = filled(inputs, works)
+  const given = arrays.slice(0, constants)
+  const initial = arrays.slice(constants, constants + state)
+  const sliced = arrays.slice(constants + state)
+  const final = outputs.slice(0, state)
+
+  // A guard of the loop is one more constant, without which no kernel of the body runs.
+  const gated = guard !== undefined && turns !== null
+  if (gated) given.unshift(guard)
+  const body = simplify(gated ? gate(lower.body(params)) : inline(lower.body(params)))
+  const [inputsOfTurn, slices] = [body.inputs.slice(0, given.length), body.inputs.slice(given.length + state)]
+  const before = body.inputs.slice(given.length, given.length + state)
+  const turnWorks: Work[] = []
+  const after = filled(body.outputs.slice(0, state), turnWorks)
+
+  // The number of the turn is one more part of the state.
+  const isCounted = turns !== null && sliced.length + outputs.length > state
+  const turn = new Var(word)
+  const pieces = slicesOf(body, slices, after, turn, turns ?? 0)
+  if (isCounted) {
+    const [first, next, step] = [new Var(word), new Var(word), lower.reverse(params) ? -1 : 1]
+    works.push(fill(first, step > 0 ? 0 : Math.max(turns - 1, 0)))
+    turnWorks.push(kernelWork(plainKernel('count', next, turn, (x) => scalar.add(x!, step >>> 0))))
+    initial.unshift(first)
+    before.unshift(turn)
+    after.unshift(next)
+    final.unshift(new Var(word))
+  }
+  const inside = isCounted ? pieces : null
+  const plan =
+    turns === 0
+      ? { steps: [], slots: [] }
+      : assemble(
+          [...inputsOfTurn, ...before, ...slices],
+          [...after, ...pieces.stacked],
+          [...worksOf(body, maxInputs - 1, inside), ...pieces.works(), ...turnWorks],
+        )
+
+  const spare = final.map(({ aval }) => new Var(aval))
+  const slots = plan.slots.map((bytes) => new Var(new Aval([Math.ceil(bytes / 4)], 'u32')))
+  const stacked = outputs.slice(state)
+  const waits = guard !== undefined && turns === null ? [guard] : []
+  const extra = final.filter((variable) => !outputs.includes(variable))
+  return [
+    ...works,
+    {
+      reads: [...waits, ...given, ...initial, ...sliced],
+      writes: outputs,
+      scratch: [...extra, ...spare, ...slots],
+      step: (place) => ({
+        kind: 'loop',
+        turns,
+        body: plan,
+        constants: given.map(place),
+        initial: initial.map(place),
+        sliced: sliced.map(place),
+        state: final.map(place),
+        spare: spare.map(place),
+        stacked: stacked.map(place),
+        slots: slots.map(place),
+        guard: waits[0] ? place(waits[0]) : null,
+      }),
+    },
+  ]
+}
+
+/** A graph with a guard for everything in it as its first input. */
+function gate(graph: Graph): Graph {
+  const guard = new Var(new Aval([], 'bool'))
+  return inline({ ...graph, inputs: [guard, ...graph.inputs] }, guard)
+}
+
+/** The slices of a body: what it reads, and what it stores, each in a variable that is nothing else. */
+function slicesOf(
+  { inputs, outputs }: Graph,
+  read: readonly Var[],
+  state: readonly Var[],
+  turn: Var,
+  turns: number,
+): Slices & { readonly stacked: readonly Var[]; works(): Work[] } {
+  const others = new Set<Atom>([...inputs, ...state])
+  const copied: { readonly from: Atom; readonly to: Var }[] = []
+  const stacked = outputs.slice(state.length).map((atom) => {
+    if (atom instanceof Var && !others.has(atom)) {
+      others.add(atom)
+      return atom
+    }
+    const to = new Var(atom.aval)
+    copied.push({ from: atom, to })
+    return to
+  })
+  const slices: Slices = { variables: new Set([...read, ...stacked]), turn, turns }
+  const copy = ({ from, to }: { readonly from: Atom; readonly to: Var }): Work =>
+    from instanceof Literal
+      ? kernelWork(plainKernel('fill', to, null, () => scalar.constant(from.value, to.aval.dtype), slices))
+      : kernelWork(plainKernel('copy', to, from, (x) => x!, slices))
+  return {
+    ...slices,
+    stacked,
+    works: () => copied.filter(({ to }) => to.aval.size > 0).map(copy),
+  }
+}
+
 /** Gives every intermediate a slot, reusing the free one that fits best; adds them to `places`. */
-function assignSlots(steps: readonly Step[], places: Map<Var, Place>): number[] {
+function assignSlots(works: readonly Work[], places: Map<Var, Place>): number[] {
   const lastRead = new Map<Var, number>()
-  for (const [k, { inputs }] of steps.entries()) for (const input of inputs) lastRead.set(input, k)
+  for (const [k, { reads }] of works.entries()) for (const variable of reads) lastRead.set(variable, k)
   const slots: number[] = []
   const free = new Set<number>()
   const held = new Map<Var, number>()
-  for (const [k, { inputs, output }] of steps.entries()) {
-    if (!places.has(output)) {
-      const slot = chooseSlot(slots, free, output.aval.bytes)
-      slots[slot] = Math.max(slots[slot] ?? 0, output.aval.bytes)
+  for (const [k, { reads, writes, scratch }] of works.entries()) {
+    for (const variable of [...writes, ...scratch]) {
+      if (places.has(variable)) continue
+      const slot = chooseSlot(slots, free, variable.aval.bytes)
+      slots[slot] = Math.max(slots[slot] ?? 0, variable.aval.bytes)
       free.delete(slot)
-      held.set(output, slot)
-      places.set(output, { kind: 'slot', index: slot })
+      held.set(variable, slot)
+      places.set(variable, { kind: 'slot', index: slot })
     }
-    for (const variable of [...inputs, output]) {
+    for (const variable of [...reads, ...writes, ...scratch]) {
       const slot = held.get(variable)
       if (slot === undefined || (lastRead.get(variable) ?? k) > k) continue
       free.add(slot)

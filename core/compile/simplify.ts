@@ -1,6 +1,6 @@
 // Graph → Graph: equations that compute the same are joined, and those whose results nobody reads are dropped.
 
-import { type Atom, type Equation, type Graph, Literal, Var } from '../graph.ts'
+import { type Atom, type Equation, type Graph, Literal, showLiteral, showParams, Var } from '../graph.ts'
 
 export function simplify(graph: Graph): Graph {
   return dropUnused(joinEqual(graph))
@@ -12,21 +12,27 @@ function joinEqual(graph: Graph): Graph {
   const known = new Map<string, Equation>()
   const resolve = (atom: Atom): Atom => (atom instanceof Var ? (replaced.get(atom) ?? atom) : atom)
   const name = (atom: Atom): string => {
-    if (atom instanceof Literal) return `${Object.is(atom.value, -0) ? '-0' : atom.value}:${atom.aval}`
+    if (atom instanceof Literal) return `${showLiteral(atom)} ${atom.aval}`
     if (!numbers.has(atom)) numbers.set(atom, numbers.size)
     return `#${numbers.get(atom)}`
   }
   const equations: Equation[] = []
   for (const equation of graph.equations) {
     const inputs = equation.inputs.map(resolve)
-    const key = [equation.primitive.name, JSON.stringify(equation.params), ...inputs.map(name)].join(' ')
-    const equal = known.get(key)
+    const guard = equation.guard && (resolve(equation.guard) as Var)
+    const kept = { ...equation, inputs, ...(guard && { guard }) }
+    if (equation.primitive.effect) {
+      equations.push(kept)
+      continue
+    }
+    const key = [equation.primitive.name, showParams(equation.params), ...inputs.map(name)].join(' ')
+    const guarded = guard === undefined ? key : `${key} if ${name(guard)}`
+    const equal = known.get(key) ?? known.get(guarded)
     if (equal !== undefined) {
       for (const [k, output] of equation.outputs.entries()) replaced.set(output, equal.outputs[k]!)
       continue
     }
-    const kept = { ...equation, inputs }
-    known.set(key, kept)
+    known.set(guarded, kept)
     equations.push(kept)
   }
   return { ...graph, equations, outputs: graph.outputs.map(resolve) }
@@ -34,9 +40,10 @@ function joinEqual(graph: Graph): Graph {
 
 function dropUnused(graph: Graph): Graph {
   const used = new Set<Atom>(graph.outputs)
-  const equations = graph.equations.toReversed().filter((equation) => {
-    const alive = equation.outputs.some((output) => used.has(output))
-    if (alive) for (const input of equation.inputs) used.add(input)
+  const equations = graph.equations.toReversed().filter(({ primitive, inputs, outputs, guard }) => {
+    const alive = primitive.effect || outputs.some((output) => used.has(output))
+    if (alive) for (const input of inputs) used.add(input)
+    if (alive && guard) used.add(guard)
     return alive
   })
   return { ...graph, equations: equations.reverse() }

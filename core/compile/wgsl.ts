@@ -9,6 +9,7 @@ import { writeProduct } from './wgsl-product.ts'
 import {
   type Body,
   isVector,
+  quarter,
   type Store,
   storageType,
   typeName,
@@ -43,18 +44,23 @@ export function emit(kernel: Kernel): Module {
     ({ aval }, k) =>
       `@group(0) @binding(${k}) var<storage, read> in${k}: ${element(aval.dtype, vectors.has(k))};`,
   )
-  const output = `@group(0) @binding(${kernel.inputs.length}) var<storage, read_write> out: ${element(kernel.output.aval.dtype, body.storesVectors)};`
+  const { length } = kernel.inputs
+  const guard =
+    kernel.guard === null ? [] : [`@group(0) @binding(${length}) var<storage, read> guard: array<u32>;`]
+  const output = `@group(0) @binding(${length + guard.length}) var<storage, read_write> out: ${element(kernel.output.aval.dtype, body.storesVectors)};`
   const special = writer.usesSpecial
     ? ['var<private> infinity_bits: u32 = 0x7f800000u;', 'var<private> nan_bits: u32 = 0x7fc00000u;']
     : []
   const wgsl = [
     `// ${kernel.name}`,
     ...bindings,
+    ...guard,
     output,
     ...special,
     '',
     `@compute @workgroup_size(${body.workgroup.join(', ')})`,
     'fn main(@builtin(global_invocation_id) id: vec3<u32>) {',
+    ...guard.map(() => '  if (guard[0] == 0u) { return; }'),
     ...(special.length > 0
       ? ['  let infinity = bitcast<f32>(infinity_bits);', '  let nan = bitcast<f32>(nan_bits);']
       : []),
@@ -66,12 +72,13 @@ export function emit(kernel: Kernel): Module {
 }
 
 function writeBody(writer: Writer, kernel: Kernel): Body {
-  const { nest } = kernel
+  const { nest, start } = kernel
   const { dtype } = kernel.output.aval
   const store = (at: string, lanes: readonly Scalar[]): void => {
     const width = lanes.length === vectorWidth ? 4 : 1
     const stored = lanes.map((lane) => (dtype === 'bool' ? scalar.cast(lane, 'u32') : lane))
-    writer.line(`out[${at}] = ${widen(writer.spell(stored), storageType(dtype), width)};`)
+    const from = start.terms.length === 0 ? '' : `${writer.index(width === 4 ? quarter(start) : start)} + `
+    writer.line(`out[${from}${at}] = ${widen(writer.spell(stored), storageType(dtype), width)};`)
   }
   if (nest.kind === 'map') return writeMap(writer, nest, store)
   if (nest.kind === 'reduce') return writeReduce(writer, nest, store)

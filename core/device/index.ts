@@ -2,5 +2,6 @@
 
 export type { Candidate } from './adapter.ts'
 export type { DeviceStatistics } from './device.ts'
+export { Program } from './program.ts'
 export { type DeviceReport, deviceReport } from './report.ts'
-export { launch, Program, read, release, Storage, statistics, synchronize } from './runtime.ts'
+export { launch, read, release, Storage, statistics, synchronize } from './runtime.ts'

@@ -4,6 +4,7 @@
 import './gpu.ts'
 import type { HostData } from '../dtype.ts'
 import { type Device, type DeviceStatistics, openDevice } from './device.ts'
+import type { Program } from './program.ts'
 
 /** Where an array's words are: still on the host, to be computed, on the device, or nowhere any more. */
 type State =
@@ -26,101 +27,6 @@ export class Storage {
     this.bytes = bytes
     this.what = what
     this.state = data === undefined ? { kind: 'pending' } : { kind: 'host', data }
-  }
-}
-
-/** An array of a program: an argument, a result, or an intermediate in a slot. */
-interface Place {
-  readonly kind: 'input' | 'output' | 'slot'
-  readonly index: number
-}
-
-/** What a compiler gives: kernels to dispatch in order, copies after them, and the bytes of the slots in between. */
-export interface ProgramPlan {
-  readonly dispatches: readonly {
-    readonly name: string
-    readonly wgsl: string
-    readonly inputs: readonly Place[]
-    readonly output: Place
-    readonly workgroups: readonly [number, number, number]
-  }[]
-  readonly copies: readonly { readonly from: Place; readonly to: Place }[]
-  readonly slots: readonly number[]
-}
-
-/** Bind groups of one program before the oldest are forgotten. */
-const maxBindGroups = 8192
-
-/** A plan whose pipelines are made when the device is there, all at once. */
-export class Program {
-  readonly #compile: (maxInputs: number) => ProgramPlan
-  #ready: Promise<{ readonly plan: ProgramPlan; readonly pipelines: readonly GPUComputePipeline[] }> | null =
-    null
-  readonly #bindGroups = new Map<string, GPUBindGroup>()
-
-  constructor(compile: (maxInputs: number) => ProgramPlan) {
-    this.#compile = compile
-    openDevice().then(
-      (device) => this.#prepare(device).catch(() => {}),
-      () => {}, // every call of the program reports it
-    )
-  }
-
-  #prepare(device: Device) {
-    this.#ready ??= (async () => {
-      const plan = this.#compile(device.maxInputs)
-      const made = plan.dispatches.map(({ wgsl, name, inputs }) => device.pipeline(wgsl, name, inputs.length))
-      return { plan, pipelines: await Promise.all(made) }
-    })()
-    return this.#ready
-  }
-
-  async run(device: Device, inputs: readonly GPUBuffer[], outputs: readonly GPUBuffer[]): Promise<void> {
-    const { plan, pipelines } = await this.#prepare(device)
-    const slots: GPUBuffer[] = []
-    try {
-      for (const bytes of plan.slots) slots.push(await device.allocate(bytes, 'an intermediate result'))
-      this.#submit(device, plan, pipelines, { input: inputs, output: outputs, slot: slots })
-    } finally {
-      for (const slot of slots.reverse()) device.recycle(slot)
-    }
-  }
-
-  #submit(
-    device: Device,
-    plan: ProgramPlan,
-    pipelines: readonly GPUComputePipeline[],
-    arrays: Readonly<Record<Place['kind'], readonly GPUBuffer[]>>,
-  ): void {
-    const bufferOf = ({ kind, index }: Place): GPUBuffer => arrays[kind][index]!
-    const encoder = device.gpu.createCommandEncoder()
-    if (plan.dispatches.length > 0) {
-      const pass = encoder.beginComputePass()
-      for (const [k, { inputs, output, workgroups }] of plan.dispatches.entries()) {
-        pass.setPipeline(pipelines[k]!)
-        pass.setBindGroup(0, this.#bindGroup(device, k, [...inputs, output].map(bufferOf)))
-        pass.dispatchWorkgroups(...workgroups)
-      }
-      pass.end()
-    }
-    for (const { from, to } of plan.copies) {
-      const [source, target] = [bufferOf(from), bufferOf(to)]
-      encoder.copyBufferToBuffer(source, 0, target, 0, Math.min(source.size, target.size))
-    }
-    device.submit(encoder.finish(), plan.dispatches.length)
-  }
-
-  #bindGroup(device: Device, dispatch: number, buffers: readonly GPUBuffer[]): GPUBindGroup {
-    const key = `${dispatch}:${buffers.map((buffer) => device.idOf(buffer))}`
-    const known = this.#bindGroups.get(key)
-    if (known !== undefined) return known
-    const made = device.gpu.createBindGroup({
-      layout: device.layout(buffers.length - 1),
-      entries: buffers.map((buffer, binding) => ({ binding, resource: { buffer } })),
-    })
-    if (this.#bindGroups.size >= maxBindGroups) this.#bindGroups.clear()
-    this.#bindGroups.set(key, made)
-    return made
   }
 }
 

@@ -82,7 +82,8 @@ const rows: readonly (readonly [string, (...args: never[]) => unknown, readonly 
 
 test.each(rows)('%s', (_name, f, args) => {
   const graph = makeGraph(f as (...args: Value[]) => unknown)(...args)
-  const { dispatches, slots } = compile(graph, 7)
+  const { steps, slots } = compile(graph, 7)
+  const dispatches = steps.flatMap((step) => (step.kind === 'dispatch' ? [step] : []))
   const show = dispatches.map(({ name, wgsl, inputs, output, workgroups }) => {
     const place = ({ kind, index }: { kind: string; index: number }): string => `${kind} ${index}`
     return `${name}: ${inputs.map(place).join(', ')} -> ${place(output)}, workgroups ${workgroups}\n${wgsl}`
