@@ -110,12 +110,12 @@ export function vmap<A extends readonly unknown[], R>(
       )
       const result = rebuild(outputs.map(({ value }) => value))
       const wanted = spread('outAxes', outAxes, result)
-      return rebuild(outputs.map((output, k) => place(output, wanted[k]!, size)))
+      return rebuild(outputs.map((output, k) => placeBatch(output, wanted[k]!, size)))
     })
 }
 
 /** Moves the examples to the axis that is wanted, repeating a value they share. */
-function place({ value, axis }: Batched, wanted: BatchAxis, size: number): Value {
+export function placeBatch({ value, axis }: Batched, wanted: BatchAxis, size: number): Value {
   if (wanted === null) {
     if (axis !== null)
       throw new TypeError('vmap: outAxes is null for a result that differs between examples; give a number')

@@ -12,7 +12,7 @@ export {
 } from './device/index.ts'
 export type { DType, HostData } from './dtype.ts'
 export { writeFileAtomic } from './files.ts'
-export { type Atom, type Equation, type Graph, interpret, Literal, printGraph, Var } from './graph.ts'
+export { type Atom, closed, type Equation, type Graph, interpret, Literal, printGraph, Var } from './graph.ts'
 export { evaluate, type JitOptions, jit } from './jit.ts'
 export * from './ops/index.ts'
 export type { BatchAxis, Batched, Lowering, MaybeZero, NdArray, Params, Primitive } from './primitive.ts'

@@ -1,0 +1,117 @@
+// Derivatives of the graphs that structured operations hold, as graphs again. The tangents that are not zero come after the
+// primals; graphs that use arrays from outside say which.
+
+import {
+  type Aval,
+  closed,
+  type Graph,
+  Literal,
+  type MaybeZero,
+  trace,
+  type Value,
+  type Var,
+  zerosLike,
+} from '../../core/index.ts'
+import { jvpGraph } from '../jvp.ts'
+import { evaluateGraph, linearizeGraph, type Tape } from '../linearize.ts'
+
+/** A closed graph, and the arrays that its first inputs stand for. */
+export interface Closed {
+  readonly graph: Graph
+  readonly captured: readonly Value[]
+}
+
+/** The graph that `f` is on values of these types. */
+export function graphOf(avals: readonly Aval[], f: (inputs: readonly Value[]) => readonly Value[]): Closed {
+  const { graph, captured } = trace('trace', (...inputs: readonly Value[]) => f(inputs), avals as never)
+  return { graph: closed(graph), captured }
+}
+
+export const avalsOf = (variables: readonly { readonly aval: Aval }[]): Aval[] =>
+  variables.map(({ aval }) => aval)
+
+/** One list for each run of `counts` in a row. */
+export function partsOf<T>(list: readonly T[], ...counts: readonly number[]): T[][] {
+  const ends = counts.map((_, k) => counts.slice(0, k + 1).reduce((a, b) => a + b, 0))
+  return [0, ...ends].map((start, k) => list.slice(start, ends[k]))
+}
+
+/** The elements that `chosen` marks. */
+export const only = <T>(list: readonly T[], chosen: readonly boolean[]): T[] =>
+  list.filter((_, k) => chosen[k])
+
+/** `chosen` spread out: an element of `list` where it marks one, and null elsewhere. */
+export function spreadTo<T>(list: readonly T[], chosen: readonly boolean[]): (T | null)[] {
+  let next = 0
+  return chosen.map((marked) => (marked ? list[next++]! : null))
+}
+
+/** The values of a graph and their tangents, for primals and the tangents that are not zero. */
+export function dualsOf(
+  graph: Graph,
+  primals: readonly Value[],
+  tangents: readonly MaybeZero[],
+): { readonly outputs: readonly Value[]; readonly tangents: readonly MaybeZero[] } {
+  const duals = jvpGraph(
+    graph,
+    primals.map((primal, k) => ({ primal, tangent: tangents[k] ?? null })),
+    [],
+    false,
+  )
+  return { outputs: duals.map(({ primal }) => primal), tangents: duals.map(({ tangent }) => tangent) }
+}
+
+/** Which results of a graph have tangents, when these inputs have. */
+export function reaches(graph: Graph, nonzero: readonly boolean[]): boolean[] {
+  let found: boolean[] = []
+  const inputs = avalsOf(graph.inputs)
+  graphOf([...inputs, ...only(inputs, nonzero)], (values) => {
+    const [primals, given] = partsOf(values, inputs.length)
+    const { tangents } = dualsOf(graph, primals!, spreadTo(given!, nonzero))
+    found = tangents.map((tangent) => tangent !== null)
+    return []
+  })
+  return found
+}
+
+/** A graph apart: what computes its results and what the derivative needs of it, and the derivative. */
+export interface Apart extends Closed {
+  /** Results of the graph itself; its other results are the residuals. */
+  readonly outputs: number
+  /** A graph of the residuals and the tangents, linear in these; zero tangents have no result. */
+  readonly linear: Graph
+  readonly nonzero: readonly boolean[]
+}
+
+export function apartOf(graph: Graph, nonzero: readonly boolean[]): Apart {
+  let tape: Tape | undefined
+  const forward = graphOf(avalsOf(graph.inputs), (primals) => {
+    const linearized = linearizeGraph(graph, primals, [], nonzero)
+    tape = linearized.tape
+    return [...linearized.outputs, ...tape.residuals]
+  })
+  return { ...forward, outputs: graph.outputs.length, linear: closed(tape!.graph), nonzero: tape!.nonzero }
+}
+
+/** The results of the linear part; `wanted` marks the tangents that have to be arrays, even of zeros. */
+export function applyLinear(
+  { linear, nonzero, graph }: Apart,
+  residuals: readonly Value[],
+  tangents: readonly Value[],
+  wanted: readonly boolean[],
+): Value[] {
+  const found = spreadTo(evaluateGraph(linear, [...residuals, ...tangents]), nonzero)
+  return found.flatMap((tangent, k) => {
+    if (tangent !== null) return [tangent]
+    return wanted[k] ? [zerosLike(graph.outputs[k]!.aval)] : []
+  })
+}
+
+/** The part of a closed graph that depends on nothing but its inputs `given`: the variables known from them alone. */
+export function knownFrom(graph: Graph, given: readonly Var[]): Set<Var> {
+  const known = new Set(given)
+  for (const { inputs, outputs } of graph.equations)
+    if (inputs.every((atom) => atom instanceof Literal || known.has(atom)))
+      for (const output of outputs) known.add(output)
+  return known
+}
