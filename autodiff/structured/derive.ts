@@ -8,6 +8,7 @@ import {
   Literal,
   type MaybeZero,
   trace,
+  tree,
   type Value,
   type Var,
   zerosLike,
@@ -31,9 +32,13 @@ export const avalsOf = (variables: readonly { readonly aval: Aval }[]): Aval[] =
   variables.map(({ aval }) => aval)
 
 /** One list for each run of `counts` in a row. */
-export function partsOf<T>(list: readonly T[], ...counts: readonly number[]): T[][] {
+export function partsOf<T, const N extends readonly number[]>(
+  list: readonly T[],
+  ...counts: N
+): [...{ [K in keyof N]: T[] }, T[]] {
   const ends = counts.map((_, k) => counts.slice(0, k + 1).reduce((a, b) => a + b, 0))
-  return [0, ...ends].map((start, k) => list.slice(start, ends[k]))
+  const parts = [0, ...ends].map((start, k) => list.slice(start, ends[k]))
+  return parts as [...{ [K in keyof N]: T[] }, T[]]
 }
 
 /** The elements that `chosen` marks. */
@@ -67,7 +72,7 @@ export function reaches(graph: Graph, nonzero: readonly boolean[]): boolean[] {
   const inputs = avalsOf(graph.inputs)
   graphOf([...inputs, ...only(inputs, nonzero)], (values) => {
     const [primals, given] = partsOf(values, inputs.length)
-    const { tangents } = dualsOf(graph, primals!, spreadTo(given!, nonzero))
+    const { tangents } = dualsOf(graph, primals, spreadTo(given, nonzero))
     found = tangents.map((tangent) => tangent !== null)
     return []
   })
@@ -114,4 +119,26 @@ export function knownFrom(graph: Graph, given: readonly Var[]): Set<Var> {
     if (inputs.every((atom) => atom instanceof Literal || known.has(atom)))
       for (const output of outputs) known.add(output)
   return known
+}
+
+/** The tangents that `marks` marks, as arrays even if they are zero. */
+export const arraysOf = (
+  tangents: readonly MaybeZero[],
+  primals: readonly Value[],
+  marks: readonly boolean[],
+): Value[] => primals.flatMap((primal, k) => (marks[k] ? [tangents[k] ?? zerosLike(primal)] : []))
+
+/** Two trees of types must be the same; `say` makes the message of the path where they are not. */
+export function requireSame(
+  say: (path: tree.Path, first: string, second: string) => string,
+  first: unknown,
+  second: unknown,
+): void {
+  if (tree.structure(first) !== tree.structure(second))
+    throw new TypeError(say([], tree.structure(first), tree.structure(second)))
+  const others = tree.flattenWithPath(second)
+  for (const [k, { path, leaf }] of tree.flattenWithPath(first).entries()) {
+    const other = others[k]!.leaf as Aval
+    if (!(leaf as Aval).equals(other)) throw new TypeError(say(path, String(leaf), String(other)))
+  }
 }

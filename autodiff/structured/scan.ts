@@ -7,6 +7,7 @@ import {
   type Batched,
   bind,
   Constant,
+  closed,
   type Graph,
   type MaybeZero,
   type NdArray,
@@ -24,6 +25,7 @@ import { batchGraph, placeBatch } from '../vmap.ts'
 import {
   apartOf,
   applyLinear,
+  arraysOf,
   avalsOf,
   dualsOf,
   graphOf,
@@ -31,6 +33,7 @@ import {
   only,
   partsOf,
   reaches,
+  requireSame,
   spreadTo,
 } from './derive.ts'
 
@@ -50,7 +53,7 @@ const scanPrimitive: Primitive<ScanParams> = {
   name: 'scan',
   type: (_, { body, state, length }) => {
     const [carry, slices] = partsOf(avalsOf(body.outputs), state)
-    return [...carry!, ...slices!.map((aval) => stackedAval(aval, length))]
+    return [...carry, ...slices.map((aval) => stackedAval(aval, length))]
   },
   jvp: {
     together: (tangents, primals, params, apart) => {
@@ -90,13 +93,6 @@ function closeOver(
     : closeOver(next, { constants, state } as ScanParams, step)
 }
 
-/** The tangents that `marks` marks, as arrays even if they are zero. */
-const arraysOf = (
-  tangents: readonly MaybeZero[],
-  primals: readonly Value[],
-  marks: readonly boolean[],
-): Value[] => primals.flatMap((primal, k) => (marks[k] ? [tangents[k] ?? zerosLike(primal)] : []))
-
 /** The scan of values and tangents together. */
 function differentiated(
   tangents: readonly MaybeZero[],
@@ -120,12 +116,12 @@ function differentiated(
     )
     const [carry, slices] = partsOf(duals.outputs, state)
     const [moved, sliceTangents] = partsOf(duals.tangents, state)
-    found = sliceTangents!.map((tangent) => tangent !== null)
+    found = sliceTangents.map((tangent) => tangent !== null)
     return [
-      ...carry!,
-      ...arraysOf(moved!, carry!, marks[1]!),
-      ...slices!,
-      ...sliceTangents!.filter((tangent) => tangent !== null),
+      ...carry,
+      ...arraysOf(moved, carry, marks[1]!),
+      ...slices,
+      ...sliceTangents.filter((tangent) => tangent !== null),
     ]
   })
   const [given, moving] = [split(primals), split(tangents)]
@@ -138,8 +134,8 @@ function differentiated(
   })
   const [carry, carryTangents, slices, sliceTangents] = partsOf(results, state, counts[3]!, found.length)
   return {
-    outputs: [...carry!, ...slices!],
-    tangents: [...spreadTo(carryTangents!, marks[1]!), ...spreadTo(sliceTangents!, found)],
+    outputs: [...carry, ...slices],
+    tangents: [...spreadTo(carryTangents, marks[1]!), ...spreadTo(sliceTangents, found)],
   }
 }
 
@@ -159,9 +155,9 @@ function linearized(
   const residuals = graph.outputs.slice(outputs) as readonly Var[]
 
   // A residual is the same at each turn, or a slice that the scan reads, or a slice that it has to keep.
-  const known = knownFrom(graph, fixedInputs!)
+  const known = knownFrom(graph, fixedInputs)
   const [same, changing] = [residuals.filter((r) => known.has(r)), residuals.filter((r) => !known.has(r))]
-  const kept = changing.filter((r) => !sliceInputs!.includes(r))
+  const kept = changing.filter((r) => !sliceInputs.includes(r))
   const results = bind(scanPrimitive, arrays, {
     ...params,
     body: { ...graph, outputs: [...graph.outputs.slice(0, outputs), ...kept] },
@@ -170,7 +166,7 @@ function linearized(
   const sameValues = evaluateGraph(
     {
       ...graph,
-      inputs: fixedInputs!,
+      inputs: fixedInputs,
       equations: graph.equations.filter(
         ({ outputs }) => outputs.length > 0 && outputs.every((o) => known.has(o)),
       ),
@@ -179,15 +175,15 @@ function linearized(
     arrays.slice(0, fixed),
   )
   const stacks = changing.map((r) => {
-    const read = sliceInputs!.indexOf(r)
+    const read = sliceInputs.indexOf(r)
     return read >= 0 ? arrays[fixed + state + read]! : results[outputs + kept.indexOf(r)]!
   })
 
   const [fixedMarks, stateMarks] = partsOf(nonzero, constants, state)
   const [fixedTangents, stateTangents, sliceTangents] = partsOf(
     arraysOf(tangents, primals, nonzero),
-    fixedMarks!.filter(Boolean).length,
-    stateMarks!.filter(Boolean).length,
+    fixedMarks.filter(Boolean).length,
+    stateMarks.filter(Boolean).length,
   ) as [Value[], Value[], Value[]]
   const counts = [same.length, fixedTangents.length, stateTangents.length, changing.length] as const
   const linear = graphOf(
@@ -201,13 +197,13 @@ function linearized(
     (values) => {
       const [sameHere, fixedHere, stateHere, changingHere, slicesHere] = partsOf(values, ...counts)
       const here = residuals.map((r) =>
-        known.has(r) ? sameHere![same.indexOf(r)]! : changingHere![changing.indexOf(r)]!,
+        known.has(r) ? sameHere[same.indexOf(r)]! : changingHere[changing.indexOf(r)]!,
       )
       return applyLinear(
         apart,
         here,
-        [...fixedHere!, ...stateHere!, ...slicesHere!],
-        [...stateMarks!, ...new Array<boolean>(outputs - state).fill(false)],
+        [...fixedHere, ...stateHere, ...slicesHere],
+        [...stateMarks, ...new Array<boolean>(outputs - state).fill(false)],
       )
     },
   )
@@ -224,10 +220,7 @@ function linearized(
   const [carryTangents, outTangents] = partsOf(moved, counts[2])
   return {
     outputs: results.slice(0, outputs),
-    tangents: [
-      ...spreadTo(carryTangents!, stateMarks!),
-      ...spreadTo(outTangents!, apart.nonzero.slice(state)),
-    ],
+    tangents: [...spreadTo(carryTangents, stateMarks), ...spreadTo(outTangents, apart.nonzero.slice(state))],
   }
 }
 
@@ -241,20 +234,20 @@ function transposed(
   const [fixed, carry, slices] = partsOf(inputs, constants, state)
   // A carry that begins as zero is linear all the same.
   const isZero = (x: Value | Aval): boolean => x instanceof Constant && x.value === 0
-  const odd = carry!.find((x) => x instanceof Value && !isZero(x))
+  const odd = carry.find((x) => x instanceof Value && !isZero(x))
   if (odd !== undefined)
     throw new TypeError(
       `scan: its carry holds ${odd}, in which the function is not linear; pass it as a constant`,
     )
   const isLinear = (x: Value | Aval): boolean => x instanceof Aval
   const isKnown = (x: Value | Aval): x is Value => x instanceof Value
-  const known = { fixed: fixed!.filter(isKnown), slices: slices!.filter(isKnown) }
-  const sums = fixed!.filter(isLinear) as Aval[]
+  const known = { fixed: fixed.filter(isKnown), slices: slices.filter(isKnown) }
+  const sums = fixed.filter(isLinear) as Aval[]
   const [carryCts, sliceCts] = partsOf(cotangents, state)
-  const given = sliceCts!.map((ct) => ct !== null)
-  const carryAvals = carry!.map((x) => (x instanceof Aval ? x : x.aval))
+  const given = sliceCts.map((ct) => ct !== null)
+  const carryAvals = carry.map((x) => (x instanceof Aval ? x : x.aval))
   const sliceAvals = avalsOf(body.inputs).slice(constants + state)
-  const knownSlices = sliceAvals.filter((_, k) => isKnown(slices![k]!))
+  const knownSlices = sliceAvals.filter((_, k) => isKnown(slices[k]!))
   const outAvals = avalsOf(body.outputs).slice(state)
   const counts = [known.fixed.length, sums.length, state, knownSlices.length] as const
 
@@ -263,17 +256,17 @@ function transposed(
     (values) => {
       const [fixedHere, sumsHere, carryHere, slicesHere, ctsHere] = partsOf(values, ...counts)
       const knownHere = [
-        ...spreadTo(fixedHere!, fixed!.map(isKnown)),
-        ...carryHere!.map(() => null),
-        ...spreadTo(slicesHere!, slices!.map(isKnown)),
+        ...spreadTo(fixedHere, fixed.map(isKnown)),
+        ...carryHere.map(() => null),
+        ...spreadTo(slicesHere, slices.map(isKnown)),
       ]
-      const found = transposeGraph(body, knownHere, [...carryHere!, ...spreadTo(ctsHere!, given)])
+      const found = transposeGraph(body, knownHere, [...carryHere, ...spreadTo(ctsHere, given)])
       const [fixedCts, stateCts, sliceCts] = partsOf(found, constants, state)
-      const added = only(fixedCts!, fixed!.map(isLinear))
+      const added = only(fixedCts, fixed.map(isLinear))
       return [
-        ...sumsHere!.map((sum, k) => (added[k] ? add(sum, added[k]) : sum)),
-        ...stateCts!.map((ct, k) => ct ?? zerosLike(carryAvals[k]!)),
-        ...sliceCts!.flatMap((ct, k) => (isLinear(slices![k]!) ? [ct ?? zerosLike(sliceAvals[k]!)] : [])),
+        ...sumsHere.map((sum, k) => (added[k] ? add(sum, added[k]) : sum)),
+        ...stateCts.map((ct, k) => ct ?? zerosLike(carryAvals[k]!)),
+        ...sliceCts.flatMap((ct, k) => (isLinear(slices[k]!) ? [ct ?? zerosLike(sliceAvals[k]!)] : [])),
       ]
     },
   )
@@ -283,9 +276,9 @@ function transposed(
       ...captured,
       ...known.fixed,
       ...sums.map((aval) => zerosLike(aval)),
-      ...carryCts!.map((ct, k) => ct ?? zerosLike(carryAvals[k]!)),
+      ...carryCts.map((ct, k) => ct ?? zerosLike(carryAvals[k]!)),
       ...known.slices,
-      ...sliceCts!.filter((ct) => ct !== null),
+      ...sliceCts.filter((ct) => ct !== null),
     ],
     {
       ...params,
@@ -297,9 +290,9 @@ function transposed(
   )
   const [fixedCts, stateCts, foundSlices] = partsOf(results, counts[1], state)
   return [
-    ...spreadTo(fixedCts!, fixed!.map(isLinear)),
-    ...stateCts!,
-    ...spreadTo(foundSlices!, slices!.map(isLinear)),
+    ...spreadTo(fixedCts, fixed.map(isLinear)),
+    ...stateCts,
+    ...spreadTo(foundSlices, slices.map(isLinear)),
   ]
 }
 
@@ -349,15 +342,15 @@ function batched(inputs: readonly Batched[], params: ScanParams, size: number): 
 /** The meaning: a loop. */
 function run(inputs: readonly NdArray[], { length, reverse, constants, state, body }: ScanParams): NdArray[] {
   const [fixed, initial, sliced] = partsOf(inputs, constants, state)
-  let carry = initial!
+  let carry = initial
   const slices: NdArray[][] = []
   for (let n = 0; n < length; n++) {
     const k = reverse ? length - 1 - n : n
-    const here = sliced!.map(({ shape, dtype, data }) => {
+    const here = sliced.map(({ shape, dtype, data }) => {
       const size = data.length / length
       return { shape: shape.slice(1), dtype, data: data.slice(k * size, (k + 1) * size) }
     })
-    const parts = partsOf(reference(body, [...fixed!, ...carry, ...here]), state)
+    const parts = partsOf(reference(body, [...fixed, ...carry, ...here]), state)
     carry = parts[0]!
     slices[k] = parts[1]!
   }
@@ -411,13 +404,18 @@ export function scan<C, X, Y>(
   ])
   const result = rebuild(graph.outputs.map(({ aval }) => aval) as never)
   requirePair('scan', result)
-  requireSame('scan', start, result[0])
+  requireSame(
+    (path, before, after) =>
+      `scan: ${['carry', ...path].join('.')} goes in as ${before} and comes out as ${after}; keep its structure and types`,
+    start,
+    result[0],
+  )
   const outputs = bind(scanPrimitive, [...captured, ...initial, ...sliced], {
     length: turns,
     reverse,
     constants: captured.length,
     state: initial.length,
-    body: { ...graph, inputs: [...graph.captures, ...graph.inputs], captures: [] },
+    body: closed(graph),
   })
   return rebuild(outputs) as [C, Y]
 }
@@ -447,20 +445,4 @@ function requirePair(op: string, result: unknown): void {
     throw new TypeError(
       `${op}: the body returned no pair; return [carry, y], with null for what there is not`,
     )
-}
-
-/** The carry must come out as it went in. */
-export function requireSame(op: string, before: unknown, after: unknown): void {
-  if (tree.structure(before) !== tree.structure(after))
-    throw new TypeError(
-      `${op}: the carry goes in as ${tree.structure(before)} and comes out as ${tree.structure(after)}; keep its structure`,
-    )
-  const [ins, outs] = [tree.flattenWithPath(before), tree.flattenWithPath(after)]
-  for (const [k, { path, leaf }] of ins.entries()) {
-    const out = outs[k]!.leaf as Aval
-    if (!(leaf as Aval).equals(out))
-      throw new TypeError(
-        `${op}: ${['carry', ...path].join('.')} goes in as ${leaf} and comes out as ${out}; keep its type`,
-      )
-  }
 }

@@ -2,6 +2,7 @@
 // computed there once, in place; movement without work joins every reader; anything else starts a kernel of its own.
 
 import { type Atom, type Equation, type Graph, Var } from '../graph.ts'
+import type { Primitive } from '../primitive.ts'
 import { sizeOf } from '../shape.ts'
 
 /** Equations that one kernel computes. Only the result of `root` is stored. */
@@ -61,8 +62,8 @@ const variables = (equation: Equation): Var[] => equation.inputs.filter((input) 
 const result = (equation: Equation): Var => equation.outputs[0]!
 
 /** Whether an equation runs by itself: it holds a program, or the host does it. */
-const isAlone = ({ primitive: { lower } }: Equation): boolean =>
-  lower.kind === 'loop' || lower.kind === 'host'
+export const runsAlone = ({ lower }: Primitive): boolean => lower.kind === 'loop' || lower.kind === 'host'
+const isAlone = ({ primitive }: Equation): boolean => runsAlone(primitive)
 const isLoop = ({ primitive }: Equation): boolean =>
   primitive.lower.kind === 'reduce' || primitive.lower.kind === 'contract'
 

@@ -5,7 +5,7 @@ import { type Atom, type Equation, type Graph, Literal, showLiteral, showParams,
 import { fromWords, toWords } from '../reference.ts'
 import * as scalar from '../scalar.ts'
 import { Aval } from '../shape.ts'
-import { fuse, type Group } from './fuse.ts'
+import { fuse, type Group, runsAlone } from './fuse.ts'
 import { inline } from './inline.ts'
 import { type Kernel, kernelsOf, plainKernel, type Slices } from './kernels.ts'
 import { simplify } from './simplify.ts'
@@ -109,8 +109,8 @@ function worksOf(graph: Graph, maxInputs: number, slices: Slices | null): Work[]
   >()
   return fuse(graph, maxInputs).flatMap((group): Work[] => {
     const { lower } = group.root.primitive
-    if (lower.kind === 'loop') return loopWorks(group.root, maxInputs)
-    if (lower.kind === 'host') return hostWorks(group.root)
+    if (lower.kind === 'loop') return loopWorks(group.root, maxInputs, slices)
+    if (lower.kind === 'host') return hostWorks(group.root, slices)
     if (group.root.outputs[0]!.aval.size === 0) return []
     const { key, variables } = signature(group, slices)
     const equal = known.get(key)
@@ -174,19 +174,24 @@ function signature(
 const fill = (output: Var, value: number): KernelWork =>
   kernelWork(plainKernel('fill', output, null, () => scalar.constant(value, output.aval.dtype)))
 
-/** The variables of atoms; what is a constant is filled into an array first. */
-function filled(atoms: readonly Atom[], works: Work[]): Var[] {
+/** Atoms as arrays of their own: a constant is filled into one first, a slice is copied. */
+function arraysOf(atoms: readonly Atom[], slices: Slices | null, works: Work[]): Var[] {
   return atoms.map((atom) => {
-    if (atom instanceof Var) return atom
+    if (atom instanceof Var && !slices?.variables.has(atom)) return atom
     const variable = new Var(atom.aval)
-    if (atom.aval.size > 0) works.push(fill(variable, atom.value))
+    if (atom.aval.size > 0) works.push(copyOf(atom, variable, slices))
     return variable
   })
 }
 
-function hostWorks({ primitive, params, inputs, outputs, guard }: Equation): Work[] {
+const copyOf = (from: Atom, to: Var, slices: Slices | null): Work =>
+  from instanceof Literal
+    ? kernelWork(plainKernel('fill', to, null, () => scalar.constant(from.value, to.aval.dtype), slices))
+    : kernelWork(plainKernel('copy', to, from, (x) => x!, slices))
+
+function hostWorks({ primitive, params, inputs, outputs, guard }: Equation, around: Slices | null): Work[] {
   const works: Work[] = []
-  const reads = filled(inputs, works)
+  const reads = arraysOf(inputs, around, works)
   const step: Work['step'] = (place) => ({
     kind: 'host',
     name: primitive.name,
@@ -203,13 +208,17 @@ function hostWorks({ primitive, params, inputs, outputs, guard }: Equation): Wor
 
 const word = new Aval([], 'u32')
 
-function loopWorks({ primitive, params, inputs, outputs, guard }: Equation, maxInputs: number): Work[] {
+function loopWorks(
+  { primitive, params, inputs, outputs, guard }: Equation,
+  maxInputs: number,
+  around: Slices | null,
+): Work[] {
   const { lower } = primitive
   if (lower.kind !== 'loop')
     throw new Error(`compile: ${primitive.name} is no loop; this is a defect of the compiler`)
   const [turns, constants, state] = [lower.turns(params), lower.constants(params), lower.state(params)]
   const works: Work[] = []
-  const arrays = filled(inputs, works)
+  const arrays = arraysOf(inputs, around, works)
   const given = arrays.slice(0, constants)
   const initial = arrays.slice(constants, constants + state)
   const sliced = arrays.slice(constants + state)
@@ -221,13 +230,14 @@ function loopWorks({ primitive, params, inputs, outputs, guard }: Equation, maxI
   const body = simplify(gated ? gate(lower.body(params)) : inline(lower.body(params)))
   const [inputsOfTurn, slices] = [body.inputs.slice(0, given.length), body.inputs.slice(given.length + state)]
   const before = body.inputs.slice(given.length, given.length + state)
+  const turn = new Var(word)
   const turnWorks: Work[] = []
-  const after = filled(body.outputs.slice(0, state), turnWorks)
+  const reading: Slices = { variables: new Set(slices), turn, turns: turns ?? 0 }
+  const after = arraysOf(body.outputs.slice(0, state), reading, turnWorks)
+  const { stacked: pieces, works: copies } = piecesOf(body, after)
 
   // The number of the turn is one more part of the state.
   const isCounted = turns !== null && sliced.length + outputs.length > state
-  const turn = new Var(word)
-  const pieces = slicesOf(body, slices, after, turn, turns ?? 0)
   if (isCounted) {
     const [first, next, step] = [new Var(word), new Var(word), lower.reverse(params) ? -1 : 1]
     works.push(fill(first, step > 0 ? 0 : Math.max(turns - 1, 0)))
@@ -237,14 +247,14 @@ function loopWorks({ primitive, params, inputs, outputs, guard }: Equation, maxI
     after.unshift(next)
     final.unshift(new Var(word))
   }
-  const inside = isCounted ? pieces : null
+  const inside: Slices = { ...reading, variables: new Set([...slices, ...pieces]) }
   const plan =
     turns === 0
       ? { steps: [], slots: [] }
       : assemble(
           [...inputsOfTurn, ...before, ...slices],
-          [...after, ...pieces.stacked],
-          [...worksOf(body, maxInputs - 1, inside), ...pieces.works(), ...turnWorks],
+          [...after, ...pieces],
+          [...worksOf(body, maxInputs - 1, inside), ...copies(inside), ...turnWorks],
         )
 
   const spare = final.map(({ aval }) => new Var(aval))
@@ -281,15 +291,16 @@ function gate(graph: Graph): Graph {
   return inline({ ...graph, inputs: [guard, ...graph.inputs] }, guard)
 }
 
-/** The slices of a body: what it reads, and what it stores, each in a variable that is nothing else. */
-function slicesOf(
-  { inputs, outputs }: Graph,
-  read: readonly Var[],
+/** The results of a body that are slices, each in a variable that is nothing else and that a kernel writes. */
+function piecesOf(
+  { inputs, equations, outputs }: Graph,
   state: readonly Var[],
-  turn: Var,
-  turns: number,
-): Slices & { readonly stacked: readonly Var[]; works(): Work[] } {
+): { readonly stacked: readonly Var[]; works(inside: Slices): Work[] } {
   const others = new Set<Atom>([...inputs, ...state])
+  for (const { primitive, outputs, guard } of equations) {
+    if (guard !== undefined) others.add(guard)
+    if (runsAlone(primitive)) for (const output of outputs) others.add(output)
+  }
   const copied: { readonly from: Atom; readonly to: Var }[] = []
   const stacked = outputs.slice(state.length).map((atom) => {
     if (atom instanceof Var && !others.has(atom)) {
@@ -300,15 +311,10 @@ function slicesOf(
     copied.push({ from: atom, to })
     return to
   })
-  const slices: Slices = { variables: new Set([...read, ...stacked]), turn, turns }
-  const copy = ({ from, to }: { readonly from: Atom; readonly to: Var }): Work =>
-    from instanceof Literal
-      ? kernelWork(plainKernel('fill', to, null, () => scalar.constant(from.value, to.aval.dtype), slices))
-      : kernelWork(plainKernel('copy', to, from, (x) => x!, slices))
   return {
-    ...slices,
     stacked,
-    works: () => copied.filter(({ to }) => to.aval.size > 0).map(copy),
+    works: (inside) =>
+      copied.filter(({ to }) => to.aval.size > 0).map(({ from, to }) => copyOf(from, to, inside)),
   }
 }
 

@@ -209,13 +209,13 @@ class Run {
     const [output, slot] = [buffers(step.stacked), buffers(step.slots)]
     const [final, spare] = [buffers(step.state), buffers(step.spare)]
     let state = buffers(step.initial)
-    const turn = async (next: readonly GPUBuffer[]): Promise<void> => {
+    const turn = async (next: GPUBuffer[]): Promise<void> => {
       await this.steps(body, {
         input: [...constants, ...state, ...sliced],
         output: [...next, ...output],
         slot,
       })
-      state = [...next]
+      state = next
     }
     if (turns !== null)
       // The last turn writes to where the state has to end.

@@ -1,21 +1,14 @@
 // One row for each operation, and more where a primitive has several forms. Every law of `primitives.test.ts` runs on every
 // row. A new operation without a row fails there.
 
-import type { Primitive, Value } from '../../core/index.ts'
+import type { Primitive } from '../../core/index.ts'
 import * as ops from '../../core/ops/index.ts'
 import type { Budget } from '../support/close.ts'
 import { between, bools, type Domain, floats, integers, words } from '../support/inputs.ts'
+import type { Row as Laws } from './laws.ts'
 
-export interface Row {
+export interface Row extends Laws {
   readonly name: keyof typeof ops
-  readonly f: (...xs: Value[]) => Value
-  readonly inputs: readonly Domain[]
-  /** How far the device may be from the float64 reference. Integers and bools are always exact. */
-  readonly budget: Budget
-  /** The inputs in which the primitive is linear while the others are fixed. */
-  readonly linearIn?: readonly number[]
-  /** False where the derivative is not the limit of differences, by design. */
-  readonly differentiable?: false
 }
 
 const records = new Map<string, unknown>(Object.entries(ops))
