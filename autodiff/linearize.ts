@@ -209,3 +209,35 @@ export function vjp<A extends readonly unknown[], R>(
     })
   return [value, pullback]
 }
+
+/**
+ * The transpose of a linear function: from cotangents of its results to those of its arguments, whose types `args` give; they
+ * may be abstract.
+ *
+ * @example
+ * ```ts
+ * import { linearTranspose, tensor } from 'cotangent'
+ * const [back] = linearTranspose((x) => x.mul(3), tensor(0))(tensor(2))
+ * await back.item() // 6
+ * ```
+ */
+export function linearTranspose<A extends readonly unknown[], R>(
+  f: (...args: A) => R,
+  ...args: A
+): (cotangent: R) => A {
+  const { graph, captured, rebuild } = trace('linearTranspose', f, args)
+  const kinds = graph.outputs.map(({ aval }) => aval)
+  return (cotangent) =>
+    evaluate(() => {
+      const cts = valuesOf('linearTranspose', cotangent)
+      checkStructure('linearTranspose: the cotangents', cotangent, rebuild(kinds as never))
+      for (const [k, kind] of kinds.entries())
+        if (!cts[k]!.aval.equals(kind))
+          throw new TypeError(
+            `linearTranspose: cotangent ${k} is ${cts[k]!.aval} but the output is ${kind}; they must agree`,
+          )
+      const found = transposeGraph(graph, [...graph.inputs.map(() => null), ...captured], cts)
+      const all = graph.inputs.map(({ aval }, k) => found[k] ?? zerosLike(aval))
+      return tree.unflatten(args, all) as unknown as A
+    })
+}

@@ -84,8 +84,33 @@ export function identityOf(value: object): number {
   return identities.get(value)!
 }
 
+/** A parameter that does not change what is computed, such as a rule for a derivative, and is not printed. */
+export class Unprinted<T> {
+  readonly value: T
+
+  constructor(value: T) {
+    this.value = value
+  }
+}
+
 const isGraph = (value: unknown): value is Graph =>
   typeof value === 'object' && value !== null && 'equations' in value
+
+const effects = new WeakMap<Graph, boolean>()
+
+/** Whether running an equation does something besides computing its results. */
+export const hasEffect = ({ primitive, params }: Equation): boolean =>
+  primitive.effect === true ||
+  Object.values(params)
+    .flat()
+    .some((value) => isGraph(value) && graphHasEffect(value))
+
+/** Whether anything in a graph, or in the graphs within it, has an effect. */
+export function graphHasEffect(graph: Graph): boolean {
+  const known = effects.get(graph) ?? graph.equations.some(hasEffect)
+  effects.set(graph, known)
+  return known
+}
 
 const graphTexts = new WeakMap<Graph, string>()
 
@@ -105,6 +130,7 @@ export const showLiteral = ({ value, aval }: Literal): string => {
 /** Parameters as text; equal ones have the same text. */
 export const showParams = (params: Params, between = ' '): string =>
   Object.entries(params)
+    .filter(([, value]) => !(value instanceof Unprinted))
     .map(([name, value]) => `${name}=${showParam(value)}`)
     .join(between)
 

@@ -2,6 +2,7 @@
 
 import './methods.ts'
 
+export * as debug from './debug.ts'
 export {
   type Candidate,
   type DeviceReport,
@@ -10,12 +11,32 @@ export {
   statistics,
   synchronize,
 } from './device/index.ts'
-export type { DType, HostData } from './dtype.ts'
+export { type DType, type HostData, isFloat } from './dtype.ts'
 export { writeFileAtomic } from './files.ts'
-export { type Atom, closed, type Equation, type Graph, interpret, Literal, printGraph, Var } from './graph.ts'
+export {
+  type Atom,
+  closed,
+  type Equation,
+  type Graph,
+  hasEffect,
+  interpret,
+  Literal,
+  printGraph,
+  Unprinted,
+  Var,
+} from './graph.ts'
 export { evaluate, type JitOptions, jit } from './jit.ts'
 export * from './ops/index.ts'
-export type { BatchAxis, Batched, Lowering, MaybeZero, NdArray, Params, Primitive } from './primitive.ts'
+export {
+  type BatchAxis,
+  type Batched,
+  type Lowering,
+  type MaybeZero,
+  type NdArray,
+  type Params,
+  type Primitive,
+  single,
+} from './primitive.ts'
 export * as random from './random.ts'
 export { reference } from './reference.ts'
 export { Aval, type Shape, sizeOf } from './shape.ts'

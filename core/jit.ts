@@ -3,7 +3,7 @@
 
 import { compile } from './compile/index.ts'
 import { launch, Program, type Storage } from './device/index.ts'
-import { type Graph, identityOf, Literal, printGraph } from './graph.ts'
+import { type Graph, graphHasEffect, identityOf, Literal, printGraph } from './graph.ts'
 import { materialize, Tensor } from './tensor.ts'
 import { escaped, isTracing, setEvaluate, type Traced, Tracer, toValue, trace } from './trace.ts'
 import { flattenWithPath, leaves, showPath, structure } from './tree.ts'
@@ -35,7 +35,7 @@ function execute(
   const made = outputs.filter((output) => output instanceof Tensor)
   const arrays = inputs.map(materialize)
   const temporary = arrays.filter((array, k) => array !== inputs[k]) // of numbers, which nobody else holds
-  if (made.length > 0 || graph.equations.some(({ primitive }) => primitive.effect))
+  if (made.length > 0 || graphHasEffect(graph))
     launch(
       program,
       arrays.map(({ storage }) => storage),

@@ -102,7 +102,7 @@ function differentiated(
   const [choice, ...operands] = primals as [Value, ...Value[]]
   const given = tangents.slice(1)
   const marks = given.map((tangent) => tangent !== null)
-  const nonzero = anyOf(branches.map((branch) => reaches(branch, marks)))
+  const nonzero = anyOf(branches.map((branch) => reaches(branch, marks, false)))
   const moving = given.filter((tangent) => tangent !== null)
   const avals = [...avalsOf(operands), ...avalsOf(moving)]
   const made = branches.map((branch) =>

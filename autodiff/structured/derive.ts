@@ -5,6 +5,7 @@ import {
   type Aval,
   closed,
   type Graph,
+  hasEffect,
   Literal,
   type MaybeZero,
   trace,
@@ -56,24 +57,25 @@ export function dualsOf(
   graph: Graph,
   primals: readonly Value[],
   tangents: readonly MaybeZero[],
+  apart = false,
 ): { readonly outputs: readonly Value[]; readonly tangents: readonly MaybeZero[] } {
   const duals = jvpGraph(
     graph,
     primals.map((primal, k) => ({ primal, tangent: tangents[k] ?? null })),
     [],
-    false,
+    apart,
   )
   return { outputs: duals.map(({ primal }) => primal), tangents: duals.map(({ tangent }) => tangent) }
 }
 
 /** Which results of a graph have tangents, when these inputs have. */
-export function reaches(graph: Graph, nonzero: readonly boolean[]): boolean[] {
+export function reaches(graph: Graph, nonzero: readonly boolean[], apart: boolean): boolean[] {
+  if (apart) return [...apartOf(graph, nonzero).nonzero]
   let found: boolean[] = []
   const inputs = avalsOf(graph.inputs)
   graphOf([...inputs, ...only(inputs, nonzero)], (values) => {
     const [primals, given] = partsOf(values, inputs.length)
-    const { tangents } = dualsOf(graph, primals, spreadTo(given, nonzero))
-    found = tangents.map((tangent) => tangent !== null)
+    found = dualsOf(graph, primals, spreadTo(given, nonzero)).tangents.map((tangent) => tangent !== null)
     return []
   })
   return found
@@ -115,9 +117,11 @@ export function applyLinear(
 /** The part of a closed graph that depends on nothing but its inputs `given`: the variables known from them alone. */
 export function knownFrom(graph: Graph, given: readonly Var[]): Set<Var> {
   const known = new Set(given)
-  for (const { inputs, outputs } of graph.equations)
-    if (inputs.every((atom) => atom instanceof Literal || known.has(atom)))
+  for (const equation of graph.equations) {
+    const { inputs, outputs } = equation
+    if (!hasEffect(equation) && inputs.every((atom) => atom instanceof Literal || known.has(atom)))
       for (const output of outputs) known.add(output)
+  }
   return known
 }
 

@@ -60,7 +60,7 @@ const scanPrimitive: Primitive<ScanParams> = {
       const nonzero = closeOver(
         tangents.map((tangent) => tangent !== null),
         params,
-        (nonzero) => reaches(params.body, nonzero),
+        (nonzero) => reaches(params.body, nonzero, apart),
       )
       return (apart ? linearized : differentiated)(tangents, primals, params, nonzero)
     },

@@ -94,7 +94,7 @@ function differentiated(
   const isMoving = (tangent: MaybeZero): boolean => tangent !== null
   const fixedMarks = fixedTangents.map(isMoving)
   const stateMarks = closeOver(stateTangents.map(isMoving), (marks) =>
-    reaches(body, [...fixedMarks, ...marks]),
+    reaches(body, [...fixedMarks, ...marks], apart),
   )
   if (!stateMarks.some(Boolean)) {
     const outputs = bind(whilePrimitive, primals, params)

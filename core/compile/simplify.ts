@@ -1,6 +1,15 @@
 // Graph → Graph: equations that compute the same are joined, and those whose results nobody reads are dropped.
 
-import { type Atom, type Equation, type Graph, Literal, showLiteral, showParams, Var } from '../graph.ts'
+import {
+  type Atom,
+  type Equation,
+  type Graph,
+  hasEffect,
+  Literal,
+  showLiteral,
+  showParams,
+  Var,
+} from '../graph.ts'
 
 export function simplify(graph: Graph): Graph {
   return dropUnused(joinEqual(graph))
@@ -21,7 +30,7 @@ function joinEqual(graph: Graph): Graph {
     const inputs = equation.inputs.map(resolve)
     const guard = equation.guard && (resolve(equation.guard) as Var)
     const kept = { ...equation, inputs, ...(guard && { guard }) }
-    if (equation.primitive.effect) {
+    if (hasEffect(equation)) {
       equations.push(kept)
       continue
     }
@@ -40,8 +49,9 @@ function joinEqual(graph: Graph): Graph {
 
 function dropUnused(graph: Graph): Graph {
   const used = new Set<Atom>(graph.outputs)
-  const equations = graph.equations.toReversed().filter(({ primitive, inputs, outputs, guard }) => {
-    const alive = primitive.effect || outputs.some((output) => used.has(output))
+  const equations = graph.equations.toReversed().filter((equation) => {
+    const { inputs, outputs, guard } = equation
+    const alive = hasEffect(equation) || outputs.some((output) => used.has(output))
     if (alive) for (const input of inputs) used.add(input)
     if (alive && guard) used.add(guard)
     return alive
