@@ -60,7 +60,7 @@ export type Lowering<P> =
   | Structure<P>
 
 /** How a primitive that is no loop nest becomes part of a program. */
-export type Structure<P> =
+type Structure<P> =
   | {
       /** The equation is this graph, which has no captures. */
       readonly kind: 'inline'

@@ -1,3 +1,3 @@
 // The compiler: graph → written out and simplified → groups → loop nests → WGSL and a plan. Pure text and numbers, no device.
 
-export { type Plan, plan as compile } from './plan.ts'
+export { plan as compile } from './plan.ts'
