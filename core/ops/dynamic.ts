@@ -30,14 +30,16 @@ const windowPrimitive: Primitive<WindowParams> = single<WindowParams>({
     const sizes = (x as Aval).shape.slice(params.batch)
     return [bind(windowPrimitive, [ct, neg(starts as Value)], { ...params, sizes })[0]!, null]
   },
-  batch: ([x, starts]: readonly Batched[], { batch, axes, sizes }, size) => ({
-    value: bind(windowPrimitive, [batchFirst(x!, size), batchFirst(starts!, size)], {
-      batch: batch + 1,
+  batch: ([x, starts]: readonly Batched[], { batch, axes, sizes }, size) => {
+    const shared = starts!.axis === null && batch === 0
+    const values = [batchFirst(x!, size), shared ? starts!.value : batchFirst(starts!, size)]
+    const params = {
+      batch: shared ? 0 : batch + 1,
       axes: axes.map((axis) => axis + 1),
-      sizes,
-    })[0]!,
-    axis: 0,
-  }),
+      sizes: shared ? [size, ...sizes] : sizes,
+    }
+    return { value: bind(windowPrimitive, values, params)[0]!, axis: 0 }
+  },
   reference: ([x, starts], { batch, axes, sizes }) =>
     ndArray(new Aval([...x!.shape.slice(0, batch), ...sizes], x!.dtype), (index) => {
       const at = index.map((i, axis) => {

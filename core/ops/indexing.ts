@@ -8,9 +8,18 @@ import * as scalar from '../scalar.ts'
 import { Aval, broadcastShapes, normalizeAxis, type Shape, sameShape, sizeOf } from '../shape.ts'
 import { bind, toArray } from '../trace.ts'
 import { type ArrayLike, full, type Value } from '../value.ts'
-import { equal, less, maximum, where } from './arithmetic.ts'
+import { equal, less, maximum, minimum, sub, where } from './arithmetic.ts'
 import { add, cast } from './elementwise.ts'
-import { batchFirst, broadcastTo, elementOf, expandDims, moveaxis, ndArray, reshape } from './movement.ts'
+import {
+  batchFirst,
+  broadcastTo,
+  elementOf,
+  expandDims,
+  moveaxis,
+  ndArray,
+  reshape,
+  sum,
+} from './movement.ts'
 
 type IotaParams = { readonly shape: Shape; readonly axis: number; readonly dtype: DType }
 
@@ -97,18 +106,17 @@ function missing(dtype: DType): number {
   return dtype === 'i32' ? -(2 ** 31) : dtype === 'u32' ? 2 ** 32 - 1 : 1
 }
 
-/** Both primitives batch alike: what is batched goes in front and becomes a shared axis, or the array's own. */
+/** Both primitives batch alike: examples go in front, as one more axis of the array, or shared with the indices. */
 function batchIndexed<P extends Placement>(
   primitive: Primitive<P>,
   [x, ids]: readonly Batched[],
   params: P,
   size: number,
 ): Batched {
-  const values = [batchFirst(x!, size), batchFirst(ids!, size)]
-  return {
-    value: bind(primitive, values, { ...params, axis: params.axis + 1, batch: params.batch + 1 })[0]!,
-    axis: 0,
-  }
+  const shared = ids!.axis === null && params.batch === 0
+  const values = [batchFirst(x!, size), shared ? ids!.value : batchFirst(ids!, size)]
+  const batch = shared ? 0 : params.batch + 1
+  return { value: bind(primitive, values, { ...params, axis: params.axis + 1, batch })[0]!, axis: 0 }
 }
 
 const gatherPrimitive: Primitive<GatherParams> = single<GatherParams>({
@@ -167,6 +175,7 @@ const scatterAddPrimitive: Primitive<ScatterParams> = single<ScatterParams>({
   ],
   batch: (inputs, params, size) => batchIndexed(scatterAddPrimitive, inputs, params, size),
   reference: ([updates, ids], params) => scatterReference(updates!, ids!, params),
+  expand: ([updates, ids], params) => scatterSums(updates!, ids!, params),
   lower: {
     kind: 'reduce',
     extents: ({ inputs: [_, ids], params: { batch } }) => ids!.shape.slice(batch),
@@ -193,6 +202,30 @@ function scatterReference(updates: NdArray, ids: NdArray, params: ScatterParams)
     return 0
   })
   return out
+}
+
+/** Fewer terms than this are not worth several kernels. */
+const fewTerms = 1 << 16
+
+/**
+ * Into a long array, one kernel looks for every element of every slice at all updates. Where that is much, the updates of one
+ * index are summed first, in the same order, and each slice reads the sum at the last of its updates.
+ */
+function scatterSums(updates: Value, ids: Value, { axis, batch, size, mode }: ScatterParams): Value | null {
+  const n = ids.size
+  const terms = size * updates.size
+  if (batch > 0 || mode === 'wrap' || terms < fewTerms || 4 * n * (updates.size + size) > terms) return null
+  const places = reshape(mode === 'clip' ? minimum(maximum(ids, 0), size - 1) : ids, [n])
+  const rows = reshape(updates, [...updates.shape.slice(0, axis), n, ...updates.shape.slice(axis + ids.rank)])
+  const square = [n, n]
+  const same = equal(reshape(places, [n, 1]), reshape(places, [1, n]))
+  const inner = reshape(same, [...square, ...rows.shape.slice(axis + 1).map(() => 1)])
+  const sums = sum(where(inner, expandDims(rows, axis), 0), { axis: axis + 1 })
+  const later = where(same, less(iota(square), iota(square, { axis: 1 })), false)
+  const last = where(equal(sum(later, { axis: 1 }), 0), places, size)
+  const hits = equal(iota([size, n], { dtype: ids.dtype }), reshape(last, [1, n]))
+  const seat = sum(where(hits, add(iota([size, n], { axis: 1 }), 1), 0), { axis: 1 })
+  return gather(sums, sub(seat, 1), axis, 'zero')
 }
 
 /** The slices of `x` at `ids` along `axis`, and what `mode` says of indices outside. */

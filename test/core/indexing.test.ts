@@ -2,6 +2,7 @@
 
 import { describe, expect, test } from 'vitest'
 import { vjp, vmap } from '../../autodiff/index.ts'
+import { compile } from '../../core/compile/index.ts'
 import * as core from '../../core/index.ts'
 import {
   at,
@@ -18,8 +19,8 @@ import type { IndexItem } from '../../core/ops/at.ts'
 import type { TakeOptions } from '../../core/ops/indexing.ts'
 import { expectClose } from '../support/close.ts'
 import { type GoldenArray, golden, ofGolden } from '../support/golden.ts'
-import { toHost, toHosts, toNdArray, toTensors } from '../support/host.ts'
-import { generator } from '../support/inputs.ts'
+import { type HostArray, toHost, toHosts, toNdArray, toTensors } from '../support/host.ts'
+import { floats, generator, integers } from '../support/inputs.ts'
 import { oracle } from '../support/oracle.ts'
 
 type GoldenItem =
@@ -115,6 +116,28 @@ describe('by hand', () => {
     const [host, indices] = [await updates.data(), await ids.data()]
     expect([...winners!.data]).toEqual([0, 1, 2, 3].map((id) => host[indices.lastIndexOf(id)]))
     for (let k = 0; k < 5; k++) expect(await run()).toEqual([sums, winners])
+  })
+
+  test('into long arrays, the updates of one place are summed first', async () => {
+    const random = generator(4)
+    const draws = [floats([2, 600, 8]), floats([2, 3, 4, 8]), integers(-610, 610, [3, 4])] as const
+    const [x, u, ids] = draws.map((domain) => domain.draw(random)) as [HostArray, HostArray, HostArray]
+    ids.data.set([5, 5, 599, 5, -1, 600]) // several of one place
+    const f = (x: Value, u: Value, ids: Value) => [
+      at(x, {}, ids).add(u),
+      vjp((x: Value) => core.take(x, ids, { axis: 1, mode: 'clip' }), x)[1](u)[0]!,
+      vmap((u: Value) => core.segmentSum(u, core.cast(ids, 'u32'), 600))(u),
+      core.segmentSum(core.cast(core.mul(u, 100), 'i32').index(0), ids, 600),
+    ]
+    const [a, b, c] = toTensors([x, u, ids]) as [Value, Value, Value]
+    const [meaning, device] = [oracle(f, [x, u, ids])(x, u, ids), await toHosts(jit(f)(a, b, c))]
+    for (const [k, y] of meaning.entries())
+      expectClose(device[k]!, y, { ulps: 2, absolute: 1e-6 }, `result ${k}`)
+    const graph = makeGraph((u: Value, ids: Value) => core.segmentSum(u, ids, 700))(
+      zeros([12, 8]),
+      zeros([12], 'i32'),
+    )
+    expect(compile(graph, 7).dispatches.map(({ name }) => name)).toContain('gather')
   })
 
   test('places may differ between examples', async () => {

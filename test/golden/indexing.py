@@ -120,6 +120,8 @@ PLACES = [
     ("slice, array, number, slice", (2, 3, 4, 5), [S(1), A, -1, S(None, None, -2)], [ids(2, 0, 2)]),
     ("slice, new axis, array", (4, 3), [S(0, 2), None, A], [ids(2, 0)]),
     ("array, slice, array, slice", (2, 3, 3, 2), [A, S(0, 2), B, "..."], [ids(1, 0), ids(0, 2)]),
+    ("slice, array, slice, array", (2, 3, 4, 2), [S(), A, S(1, 3), B], [ids(1, 0, 2), ids(0, 1, 1)]),
+    ("slice, number, slice, array", (2, 3, 4, 3), [S(), 1, S(1, 3), A], [ids(2, 0)]),
     ("slice, arrays", (2, 3, 4), [S(0, 2), A, B], [ids(1, 0), ids(0, 3)]),
 ]
 
