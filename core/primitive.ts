@@ -151,6 +151,8 @@ export interface Primitive<P = Params> {
   readonly lower: Lowering<P>
   /** It does something besides computing its results, so it runs even if nobody reads them. */
   readonly effect?: true
+  /** The same by other primitives, where that is cheaper than one kernel; otherwise null. Derivatives never see it. */
+  readonly expand?: (inputs: readonly Value[], params: P) => readonly Value[] | null
 }
 
 /** The rules of a primitive with one result, which is nearly all of them. */
@@ -169,11 +171,12 @@ export interface SingleRules<P> {
   batch(inputs: readonly Batched[], params: P, size: number): Batched
   reference(inputs: readonly NdArray[], params: P): NdArray
   readonly lower: Lowering<P>
+  readonly expand?: (inputs: readonly Value[], params: P) => Value | null
 }
 
 /** A primitive with one result. */
 export function single<P>(rules: SingleRules<P>): Primitive<P> {
-  const { jvp, transpose } = rules
+  const { jvp, transpose, expand } = rules
   return {
     name: rules.name,
     lower: rules.lower,
@@ -182,6 +185,12 @@ export function single<P>(rules: SingleRules<P>): Primitive<P> {
     ...(transpose && {
       transpose: ([cotangent], inputs, params) =>
         cotangent ? transpose(cotangent, inputs, params) : inputs.map(() => null),
+    }),
+    ...(expand && {
+      expand: (inputs, params) => {
+        const result = expand(inputs, params)
+        return result && [result]
+      },
     }),
     batch: (inputs, params, size) => [rules.batch(inputs, params, size)],
     reference: (inputs, params) => [rules.reference(inputs, params)],

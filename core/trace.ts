@@ -41,6 +41,7 @@ export class Builder {
   readonly #inputs: Var[] = []
   readonly #captures = new Map<Value, Var>()
   readonly #equations: Equation[] = []
+  #guard: Value | null = null
 
   input(aval: Aval): Tracer {
     const variable = new Var(aval)
@@ -48,8 +49,7 @@ export class Builder {
     return new Tracer(this, variable)
   }
 
-  /** Records an application, which need not run unless `guard` is true. */
-  emit(primitive: Primitive, inputs: readonly Value[], params: Params, guard?: Value): Tracer[] {
+  emit(primitive: Primitive, inputs: readonly Value[], params: Params): Tracer[] {
     const outputs = primitive
       .type(
         inputs.map(({ aval }) => aval),
@@ -61,19 +61,21 @@ export class Builder {
       inputs: inputs.map((value) => this.#atom(value)),
       params,
       outputs,
-      ...(guard && { guard: this.#atom(guard) as Var }),
+      ...(this.#guard && { guard: this.#atom(this.#guard) as Var }),
     })
     return outputs.map((variable) => new Tracer(this, variable))
   }
 
-  /** Runs `f` with this as the innermost trace. */
-  record<T>(f: () => T): T {
-    const outer = current
+  /** Runs `f` with this as the innermost trace. What it records need not run unless `guard` is true. */
+  record<T>(f: () => T, guard: Value | null = null): T {
+    const [outer, outerGuard] = [current, this.#guard]
     current = this
+    this.#guard = guard
     try {
       return f()
     } finally {
       current = outer
+      this.#guard = outerGuard
     }
   }
 

@@ -40,7 +40,10 @@ function makeStep(config: LlamaConfig): Step {
     (params: LlamaParams, cache: readonly KeysAndValues[], token: Value, position: Value) => {
       const length = cache[0]!.k.shape[1]!
       const table = rope(config, length)
-      const row = (values: Value): Value => reshape(take(values, position), [1, config.headSize])
+      const row = (values: Value): Value => {
+        const found = take(values, position, { mode: 'clip' })
+        return reshape(found, [1, config.headSize])
+      }
       const positions = { cos: row(table.cos), sin: row(table.sin) }
       const here = equal(iota([1, length, 1, 1], { axis: 1 }), position)
       const seen = lessEqual(iota([1, length], { axis: 1 }), position)

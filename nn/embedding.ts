@@ -8,5 +8,5 @@ export function embedding(table: Value, tokens: Value): Value {
     throw new TypeError(
       `embedding: the table is ${table}; it must have a row for each token, [vocabulary, hidden]`,
     )
-  return take(table, tokens)
+  return take(table, tokens, { mode: 'clip' })
 }

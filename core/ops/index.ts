@@ -16,6 +16,7 @@ export {
   sub,
   where,
 } from './arithmetic.ts'
+export { at, index } from './at.ts'
 export {
   bitcast,
   bitwiseAnd,
@@ -28,6 +29,7 @@ export {
 } from './bits.ts'
 export { contract, matmul } from './contract.ts'
 export { logSoftmax, logSumExp, relu, softmax, stopGradient } from './derived.ts'
+export { dynamicSlice, dynamicUpdateSlice } from './dynamic.ts'
 export {
   abs,
   ceil,
@@ -46,7 +48,7 @@ export {
   tanh,
 } from './elementary.ts'
 export { add, cast } from './elementwise.ts'
-export { arange, iota, pick, scatterAdd, take } from './indexing.ts'
+export { arange, bincount, iota, oneHot, pick, segmentSum, take, takeAlongAxis } from './indexing.ts'
 export {
   broadcastTo,
   concatenate,

@@ -64,7 +64,7 @@ const ends: { readonly [D in DType]: readonly [number, number] } = {
   bool: [0, 1],
 }
 
-const lowest = (dtype: DType, sign: 1 | -1): number => ends[dtype][sign === 1 ? 0 : 1]
+export const lowest = (dtype: DType, sign: 1 | -1): number => ends[dtype][sign === 1 ? 0 : 1]
 
 /** The largest element over `axis`; NaN if there is one. */
 export const max = extremum('reduce_max', Math.max, scalar.max, 1)

@@ -19,6 +19,7 @@ export const primitiveOf = (name: Row['name']): Primitive | undefined =>
 
 const exact: Budget = {}
 const rounded: Budget = { ulps: 1 }
+const summed: Budget = { ulps: 2, absolute: 1e-6 }
 
 const row = (
   name: keyof typeof ops,
@@ -171,15 +172,115 @@ export const rows: readonly Row[] = [
   // indexing
   row('iota', (x) => ops.add(x, ops.iota([2, 3], { axis: 1, dtype: 'f32' })), [m23], rounded),
   row('arange', (x) => ops.add(x, ops.arange(3)), [ints], exact),
-  row('take', (x, i) => ops.take(x, i), [m23, integers(-1, 2, [2, 2])], exact, first),
-  row('take', (x, i) => ops.take(x, i, { axis: 1 }), [floats([2, 3, 2]), ids([4])], exact, first),
+  row('take', (x, i) => ops.take(x, i), [m23, integers(-2, 1, [2, 2])], exact, first),
+  row('take', (x, i) => ops.take(x, i), [ints, integers(-5, 5, [4])], exact, first),
+  row('take', (x, i) => ops.take(x, i), [counts, integers(0, 5, [4], 'u32')], exact, first),
+  row('take', (x, i) => ops.take(x, i, { axis: 1 }), [bools([2, 3]), integers(-5, 5, [4])], exact, first),
+  row(
+    'take',
+    (x, i) => ops.take(x, i, { axis: 1, mode: 'clip' }),
+    [floats([2, 3, 2]), integers(-1, 4, [4])],
+    exact,
+    first,
+  ),
+  row(
+    'take',
+    (x, i) => ops.take(x, i, { axis: -1, mode: 'wrap' }),
+    [floats([2, 3]), integers(-9, 9, [2, 2])],
+    exact,
+    first,
+  ),
+  row(
+    'take',
+    (x, i) => ops.take(x, i, { mode: 'wrap' }),
+    [m23, integers(0, 2 ** 32 - 1, [3], 'u32')],
+    exact,
+    first,
+  ),
+  row(
+    'takeAlongAxis',
+    (x, i) => ops.takeAlongAxis(x, i, { axis: 1 }),
+    [floats([2, 3, 2]), integers(-3, 2, [2, 4, 1])],
+    exact,
+  ),
+  row(
+    'takeAlongAxis',
+    (x, i) => ops.takeAlongAxis(x, i, { axis: 0, mode: 'clip' }),
+    [floats([3, 1]), integers(-1, 4, [2, 2])],
+    exact,
+  ),
   row('pick', (x, i) => ops.pick(x, i), [floats([2, 2, 3]), ids([2, 2])], exact),
   row(
-    'scatterAdd',
-    (x, i) => ops.scatterAdd(x, i, 3),
-    [floats([5, 2]), ids([5])],
+    'segmentSum',
+    (x, i) => ops.segmentSum(x, i, 3),
+    [floats([5, 2]), integers(-1, 3, [5])],
     { ulps: 2, absolute: 1e-6 },
     first,
   ),
-  row('scatterAdd', (x, i) => ops.scatterAdd(x, i, 3), [ints, ids([2])], exact, first),
+  row('segmentSum', (x, i) => ops.segmentSum(x, i, 3), [ints, ids([2])], exact, first),
+  row('segmentSum', (x, i) => ops.segmentSum(x, i, 2), [m23, integers(0, 2, [2, 3], 'u32')], summed, first),
+  row('bincount', (i) => ops.bincount(i, { length: 3 }), [integers(-2, 4, [7])], exact),
+  row('bincount', (i, w) => ops.bincount(i, { length: 3, weights: w }), [ids([5]), floats([5])], summed),
+  row('oneHot', (i) => ops.oneHot(i, 3), [integers(-1, 3, [2, 2])], exact),
+  row(
+    'dynamicSlice',
+    (x, i) => ops.dynamicSlice(x, i, [2, 3]),
+    [floats([3, 5]), integers(-6, 6, [2])],
+    exact,
+    {
+      linearIn: [0],
+    },
+  ),
+  row(
+    'dynamicSlice',
+    (x, i) => ops.dynamicSlice(x, [1, i, 0], [1, 2, 2]),
+    [integers(0, 9, [2, 3, 2]), ids([])],
+    exact,
+    first,
+  ),
+  row(
+    'dynamicSlice',
+    (x, i) => ops.dynamicSlice(x, [i], [3]),
+    [bools([5]), integers(0, 9, [], 'u32')],
+    exact,
+    {
+      linearIn: [0],
+    },
+  ),
+  row(
+    'dynamicUpdateSlice',
+    (x, u, i) => ops.dynamicUpdateSlice(x, u, i),
+    [floats([3, 4]), floats([2, 4]), integers(-4, 4, [2])],
+    exact,
+  ),
+  row('dynamicUpdateSlice', (x, u) => ops.dynamicUpdateSlice(x, u, [0, -2]), [m23, floats([1, 2])], exact),
+  row('index', (x) => ops.index(x, 1, { start: -1, step: -2 }, null), [floats([2, 4])], exact),
+  row('index', (x) => ops.index(x, '...', { start: 1, step: 3 }), [floats([2, 7])], exact),
+  row('index', (x, i) => ops.index(x, i), [m23, integers(-2, 1, [])], exact),
+  row('index', (x, i) => ops.index(x, '...', i), [floats([2, 2, 3]), integers(-5, 5, [2, 2])], exact, {
+    differentiable: false, // outside, the value is that of an element and the derivative is zero
+  }),
+  row(
+    'index',
+    (x, i, j) => ops.index(x, i, { step: 2 }, j),
+    [floats([2, 3, 3]), integers(-2, 1, [2]), integers(0, 2, [3, 1], 'u32')],
+    exact,
+  ),
+  row('at', (x, i, u) => ops.at(x, i).set(u), [floats([3, 2]), integers(-4, 4, [4]), floats([4, 2])], exact),
+  row(
+    'at',
+    (x, i, u) => ops.at(x, 0, { stop: 2 }, i).add(u),
+    [floats([2, 3, 3]), ids([3]), floats([3, 2])],
+    summed,
+  ),
+  row('at', (x, u) => ops.at(x, { start: 4, step: -2 }).mul(u), [floats([5]), floats([3])], rounded),
+  row('at', (x, i, u) => ops.at(x, '...', i).mul(u), [m23, ids([5]), floats([2, 5])], { ulps: 4 }),
+  row('at', (x, i, u) => ops.at(x, i).max(u), [floats([3, 2]), integers(-3, 3, [3]), floats([3, 2])], exact),
+  row(
+    'at',
+    (x, i, j, u) => ops.at(x, i, j).min(u),
+    [ints, ids([3]), integers(-3, 2, [3]), integers(-9, 9, [3])],
+    exact,
+  ),
+  row('at', (x, i) => ops.at(x, i).apply(ops.square), [floats([4]), integers(-4, 4, [3])], rounded),
 ]

@@ -70,7 +70,7 @@ const kinds = {
     ops.pad(x, { before: x.shape.map((_, axis) => (axis + n) % 2), after: x.shape.map(() => n % 3) }),
   take: (x: Value, _: Value, n: number) => {
     const ids = ops.cast(ops.mul(ops.iota([4], { dtype: 'f32' }), 0.7), 'i32') // 0 0 1 2
-    return ops.take(x, ids, { axis: n % x.rank })
+    return ops.take(x, ids, { axis: n % x.rank, mode: 'clip' })
   },
   where: (x: Value, y: Value, n: number) =>
     ops.where(ops.greater(x, 0.3 * (n % 3) - 0.2), x, ops.mul(fitted(y, x), 0.5)),
