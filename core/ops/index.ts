@@ -1,6 +1,7 @@
 // Every operation on arrays, by its public name. Functions of one or more arrays become methods of values too.
 
 export {
+  clip,
   div,
   equal,
   greater,
@@ -13,6 +14,7 @@ export {
   mul,
   neg,
   notEqual,
+  reciprocal,
   sub,
   where,
 } from './arithmetic.ts'
@@ -22,31 +24,28 @@ export {
   bitwiseNot,
   bitwiseOr,
   bitwiseXor,
+  countLeadingZeros,
+  populationCount,
   shiftLeft,
   shiftRight,
+  shiftRightLogical,
   threefry2x32,
 } from './bits.ts'
 export { contract, matmul } from './contract.ts'
 export { logSoftmax, logSumExp, relu, softmax, stopGradient } from './derived.ts'
-export {
-  abs,
-  ceil,
-  cos,
-  exp,
-  floor,
-  integerPow,
-  log,
-  log1p,
-  logistic,
-  rsqrt,
-  sign,
-  sin,
-  sqrt,
-  square,
-  tanh,
-} from './elementary.ts'
+export { exp, exp2, expm1, log, log1p, log2, log10, logistic, rsqrt, sqrt } from './elementary.ts'
 export { add, cast } from './elementwise.ts'
+export { acosh, asinh, atanh, cosh, sinh, tanh } from './hyperbolic.ts'
 export { arange, iota, pick, scatterAdd, take } from './indexing.ts'
+export {
+  finite as isFinite,
+  isInf,
+  logicalAnd,
+  logicalNot,
+  logicalOr,
+  logicalXor,
+  nanToNum,
+} from './logic.ts'
 export {
   broadcastTo,
   concatenate,
@@ -62,4 +61,8 @@ export {
   transpose,
   unstack,
 } from './movement.ts'
+export { cbrt, hypot, integerPow, pow, square } from './power.ts'
 export { argmax, max, mean, min, variance } from './reduction.ts'
+export { ceil, floor, floorDivide, mod, rem, round, trunc } from './rounding.ts'
+export { abs, copysign, heaviside, sign } from './sign.ts'
+export { acos, asin, atan, atan2, cos, sin, tan } from './trigonometric.ts'
