@@ -3,8 +3,9 @@
 
 import * as scalar from '../scalar.ts'
 import { constant, type Scalar } from '../scalar.ts'
-import { div, mul, sub } from './arithmetic.ts'
-import { add, unary } from './elementwise.ts'
+import type { Value } from '../value.ts'
+import { div, equal, mul, sub, where } from './arithmetic.ts'
+import { add, binary, unary } from './elementwise.ts'
 
 const float = ['f32'] as const
 export const inf = constant(Number.POSITIVE_INFINITY, 'f32')
@@ -229,3 +230,34 @@ export const logistic = unary({
   reference: (x) => 1 / (1 + Math.exp(-x)),
   lower: (x) => scalar.div(1, scalar.add(expScalar(scalar.neg(x)), 1)),
 })
+
+/** x without +∞, so that differences of infinities are none, as in JAX. */
+const tamed = (x: Value): Value => where(equal(x, Number.POSITIVE_INFINITY), 0, x)
+
+/** `ln(base^x + base^y) / ln base`: the larger, and what the smaller adds to it. */
+const logAdd = (name: string, base: number, power: (x: Value) => Value): ReturnType<typeof binary> =>
+  binary({
+    name,
+    accepts: float,
+    jvp: [
+      (t, [x], z) => mul(t, power(sub(tamed(x!), tamed(z)))),
+      (t, [_, y], z) => mul(t, power(sub(tamed(y!), tamed(z)))),
+    ],
+    reference: (x, y) => {
+      const gap = x === y ? 0 : -Math.abs(x - y)
+      return Math.max(x, y) + Math.log1p(base ** gap) / Math.log(base)
+    },
+    lower: (x, y) => {
+      const gap = scalar.select(scalar.eq(x, y), constant(0, 'f32'), scalar.neg(scalar.abs(scalar.sub(x, y))))
+      const more = log1pScalar(base === 2 ? exp2Scalar(gap) : expScalar(gap))
+      const added = base === 2 ? scalar.mul(more, Math.LOG2E) : more
+      const sum = scalar.add(scalar.max(x, y), added)
+      return scalar.select(scalar.isNan(x), x, scalar.select(scalar.isNan(y), y, sum))
+    },
+  })
+
+/** `ln(e^x + e^y)` without overflow on the way, broadcasting. */
+export const logAddExp = logAdd('log_add_exp', Math.E, exp)
+
+/** `log2(2^x + 2^y)` without overflow on the way, broadcasting. */
+export const logAddExp2 = logAdd('log_add_exp2', 2, exp2)

@@ -33,7 +33,20 @@ export {
 } from './bits.ts'
 export { contract, matmul } from './contract.ts'
 export { logSoftmax, logSumExp, relu, softmax, stopGradient } from './derived.ts'
-export { exp, exp2, expm1, log, log1p, log2, log10, logistic, rsqrt, sqrt } from './elementary.ts'
+export {
+  exp,
+  exp2,
+  expm1,
+  log,
+  log1p,
+  log2,
+  log10,
+  logAddExp,
+  logAddExp2,
+  logistic,
+  rsqrt,
+  sqrt,
+} from './elementary.ts'
 export { add, cast } from './elementwise.ts'
 export { acosh, asinh, atanh, cosh, sinh, tanh } from './hyperbolic.ts'
 export { arange, iota, pick, scatterAdd, take } from './indexing.ts'
@@ -65,4 +78,5 @@ export { cbrt, hypot, integerPow, pow, square } from './power.ts'
 export { argmax, max, mean, min, variance } from './reduction.ts'
 export { ceil, floor, floorDivide, mod, rem, round, trunc } from './rounding.ts'
 export { abs, copysign, heaviside, sign } from './sign.ts'
+export { digamma, erf, erfc, erfInv, lgamma } from './special.ts'
 export { acos, asin, atan, atan2, cos, sin, tan } from './trigonometric.ts'
