@@ -5,10 +5,10 @@ import { isFloat } from '../dtype.ts'
 import type { Scalar } from '../scalar.ts'
 import * as scalar from '../scalar.ts'
 import { bind, toArray } from '../trace.ts'
-import type { ArrayLike, Value } from '../value.ts'
+import { type ArrayLike, onesLike, type Value } from '../value.ts'
 import { div, equal, less, mul, neg, notEqual, sub, where } from './arithmetic.ts'
 import { power2 } from './elementary.ts'
-import { add, binary, elementwise, operands } from './elementwise.ts'
+import { add, binary, cast, elementwise, operands } from './elementwise.ts'
 import { logicalAnd } from './logic.ts'
 import { sign } from './sign.ts'
 
@@ -127,9 +127,10 @@ export const rem = binary({
   },
 })
 
-/** What division towards -∞ leaves: like `rem`, but with the sign of `y`, as Python's `%`. Broadcasts. */
+/** What division towards -∞ leaves: like `rem`, but with the sign of `y`, as Python's `%`. Of integers 0 where `y` is 0. Broadcasts. */
 export function mod(x: ArrayLike, y: ArrayLike): Value {
-  const [dividend, divisor] = operands('mod', [x, y])
+  const [dividend, given] = operands('mod', [x, y])
+  const divisor = isFloat(given!.dtype) ? given : where(equal(given!, 0), onesLike(given!), given!)
   const rest = rem(dividend!, divisor!)
   const other = notEqual(less(rest, 0), less(divisor!, 0))
   return where(logicalAnd(notEqual(rest, 0), other), add(rest, divisor!), rest)
@@ -142,9 +143,9 @@ export function floorDivide(x: ArrayLike, y: ArrayLike): Value {
   if (dividend!.dtype === 'u32') return quotient(dividend!, divisor!)
   if (dividend!.dtype === 'i32') {
     const inexact = logicalAnd(notEqual(sign(dividend!), sign(divisor!)), notEqual(rest, 0))
-    return sub(quotient(dividend!, divisor!), where(inexact, 1, 0))
+    return sub(quotient(dividend!, divisor!), cast(inexact, 'i32'))
   }
   const whole = div(where(equal(divisor!, 0), dividend!, sub(dividend!, rest)), divisor!)
   const inexact = logicalAnd(notEqual(rest, 0), notEqual(sign(divisor!), sign(rest)))
-  return round(sub(whole, where(inexact, 1, 0)))
+  return round(sub(whole, cast(inexact, 'f32')))
 }

@@ -57,7 +57,8 @@ function erfNearZero(x: Scalar): Scalar {
     scalar.mul(x, x),
     [0.128379166, -0.376126289, 0.112836182, -0.026855126, 0.00519073382, -0.000803076138, 7.92036808e-5],
   )
-  return scalar.fma(x, tail, x)
+  const tiny = scalar.lt(scalar.abs(x), 1e-20) // the smaller term may be too small for a float
+  return scalar.select(tiny, scalar.mul(x, 2 / Math.sqrt(Math.PI)), scalar.fma(x, tail, x))
 }
 
 /**

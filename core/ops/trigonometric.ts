@@ -10,29 +10,79 @@ import { square } from './power.ts'
 
 const float = ['f32'] as const
 
-/** π/2 in parts that are exact times any number of up to 12 bits, and the rest. */
-const quarterTurn = [1.5703125, 4.837512969970703e-4, 7.549533620476723e-8, 2.563344068e-12] as const
-
 interface Turned {
   /** x less the nearest multiple of π/2, and how often that was taken off, modulo 4. */
   readonly r: Scalar
   readonly quadrant: Scalar
 }
 
+/** 2/π as a binary fraction, 32 digits a word, behind 32 zeros. */
+const turnsPerRadian = [
+  0, 0xa2f9836e, 0x4e441529, 0xfc2757d1, 0xf534ddc0, 0xdb629599, 0x3c439041, 0xfe5163ab,
+] as const
+
+/** The upper word of a · b for an a of 24 bits, or one less: halves that a word has room to multiply. */
+function upperProduct(a: Scalar, b: Scalar): Scalar {
+  const [aHigh, aLow] = [scalar.shiftRight(a, 12), scalar.and(a, 0xfff)]
+  const [bHigh, bLow] = [scalar.shiftRight(b, 16), scalar.and(b, 0xffff)]
+  const top = scalar.mul(aHigh, bHigh)
+  const middle = [
+    scalar.shiftRight(scalar.mul(aLow, bLow), 16),
+    scalar.mul(aLow, bHigh),
+    scalar.shiftRight(scalar.mul(aHigh, bLow), 4),
+    scalar.shiftLeft(scalar.and(top, 15), 12),
+  ].reduce((a, b) => scalar.add(a, b))
+  return scalar.add(scalar.shiftRight(top, 4), scalar.shiftRight(middle, 16))
+}
+
 /**
- * x + quarter·π/2 within a quarter turn. The nearest multiples of 4096·π/2 and of π/2 are taken off in steps that are exact,
- * and below 2^24 at most 0.3 is left to subtract that is not.
+ * x + quarter·π/2 within an eighth of a turn around 0, for x of any size (Payne and Hanek, "Radian reduction for trigonometric
+ * functions", 1983). The fraction of x, an integer of 24 bits, times the 96 digits of 2/π that matter for its exponent: those
+ * before them only add whole turns.
  */
 function turned(x: Scalar, quarter: number): Turned {
-  const [a, b, c, d] = quarterTurn
-  const less = (rest: Scalar, turns: Scalar, ...steps: readonly number[]): Scalar =>
-    steps.reduce((rest, step) => settled(scalar.sub(rest, scalar.mul(turns, step))), rest)
-  const far = scalar.round(scalar.mul(x, 2 / Math.PI / 4096))
-  const close = less(x, far, 4096 * a, 4096 * b)
-  const turns = scalar.round(scalar.mul(less(close, far, 4096 * (c + d)), 2 / Math.PI))
-  const r = less(less(close, turns, a, b, c, d), far, 4096 * (c + d))
-  const quadrant = scalar.and(scalar.add(scalar.bitcast(scalar.cast(turns, 'i32'), 'u32'), quarter), 3)
-  return { r, quadrant }
+  const size = scalar.abs(x)
+  const bits = scalar.bitcast(size, 'u32')
+  const position = scalar.sub(scalar.max(scalar.shiftRight(bits, 23), 120), 120)
+  const [word, place] = [scalar.shiftRight(position, 5), scalar.and(position, 31)]
+  const digits = [0, 1, 2, 3].map((k) =>
+    [1, 2, 3, 4].reduce(
+      (found, by) => scalar.select(scalar.eq(word, by), constant(turnsPerRadian[k + by]!, 'u32'), found),
+      constant(turnsPerRadian[k]!, 'u32'),
+    ),
+  )
+  const [first, second, third] = [0, 1, 2].map((k) =>
+    scalar.or(
+      scalar.shiftLeft(digits[k]!, place),
+      scalar.shiftRight(scalar.shiftRight(digits[k + 1]!, 1), scalar.sub(31, place)),
+    ),
+  ) as [Scalar, Scalar, Scalar]
+  const whole = scalar.or(scalar.and(bits, 0x7fffff), 0x800000)
+  const carried = upperProduct(whole, third)
+  const lower = scalar.add(scalar.mul(whole, second), carried)
+  const carry = scalar.select(scalar.lt(lower, carried), constant(1, 'u32'), 0)
+  const upper = scalar.add(scalar.add(scalar.mul(whole, first), upperProduct(whole, second)), carry)
+
+  // Two digits before the point and 62 behind it: the nearest quarter turn, and the rest as a sign and a magnitude.
+  const turns = scalar.shiftRight(scalar.add(upper, 0x20000000), 30)
+  const past = scalar.sub(upper, scalar.shiftLeft(turns, 30))
+  const short = scalar.le(0x80000000, past)
+  const borrow = scalar.select(scalar.eq(lower, 0), constant(0, 'u32'), 1)
+  const rest = scalar.select(short, scalar.sub(0, scalar.add(past, borrow)), past)
+  const below = scalar.select(short, scalar.sub(0, lower), lower)
+  const high = scalar.mul(scalar.cast(scalar.shiftRight(rest, 16), 'f32'), 2 ** -15)
+  const tiny = scalar.mul(scalar.cast(scalar.shiftRight(below, 8), 'f32'), 2 ** -24)
+  const low = scalar.mul(scalar.add(scalar.cast(scalar.and(rest, 0xffff), 'f32'), tiny), 2 ** -31)
+  // The leading digits of π times the 14 of `high` are exact.
+  const small = scalar.fma(high, Math.PI - 3.140625, scalar.mul(low, Math.PI))
+  const radians = scalar.add(settled(scalar.mul(high, 3.140625)), small)
+  const negative = scalar.lt(x, 0)
+  const near = scalar.lt(size, 0.785)
+  const signedTurns = scalar.select(negative, scalar.sub(0, turns), turns)
+  return {
+    r: scalar.select(near, x, scalar.select(scalar.ne(negative, short), scalar.neg(radians), radians)),
+    quadrant: scalar.and(scalar.add(scalar.select(near, constant(0, 'u32'), signedTurns), quarter), 3),
+  }
 }
 
 const finite = (x: Scalar): Scalar => scalar.lt(scalar.and(scalar.bitcast(x, 'u32'), 0x7fffffff), 0x7f800000)
