@@ -120,7 +120,7 @@ export function logScalar(x: Scalar): Scalar {
 function log2Scalar(x: Scalar): Scalar {
   const { e, f, square, tail } = logParts(x)
   const less = scalar.fma(square, -0.5, tail)
-  const rest = scalar.fma(f, Math.LOG2E - 1, scalar.mul(less, Math.LOG2E))
+  const rest = settled(scalar.fma(f, Math.LOG2E - 1, scalar.mul(less, Math.LOG2E)))
   return logOrSpecial(x, scalar.add(e, settled(scalar.add(f, rest))))
 }
 

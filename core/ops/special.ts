@@ -224,7 +224,7 @@ const pastWhole = (x: Scalar): Scalar => settled(scalar.sub(x, scalar.round(x)))
 /** ln Γ(x) of x > 0: around 2 a polynomial with the zeros at 1 and 2 taken out, reached by products; Stirling's series from 10 on. */
 function lgammaPositive(x: Scalar): Scalar {
   const low = scalar.lt(x, 0.5)
-  const middle = scalar.lt(x, 1.5)
+  const middle = scalar.lt(x, 1.25)
   let w = settled(scalar.sub(x, 2))
   let product = constant(1, 'f32')
   for (let k = 0; k < 8; k++) {
@@ -236,8 +236,8 @@ function lgammaPositive(x: Scalar): Scalar {
   const q = scalar.polynomial(
     w,
     [
-      0.422784328, -0.100317284, 0.0329657942, -0.0123851066, 0.00498295808, -0.0020962602, 0.00101357629,
-      -0.000461600983,
+      0.422784328, -0.100317299, 0.0329657085, -0.0123839611, 0.00498658279, -0.00211776723, 0.000982047524,
+      -0.000324330002, 7.38523086e-5, -0.00027495547,
     ],
   )
   const core = scalar.mul(scalar.mul(w, scalar.add(w, 1)), q)

@@ -73,9 +73,11 @@ function turned(x: Scalar, quarter: number): Turned {
   const high = scalar.mul(scalar.cast(scalar.shiftRight(rest, 16), 'f32'), 2 ** -15)
   const tiny = scalar.mul(scalar.cast(scalar.shiftRight(below, 8), 'f32'), 2 ** -24)
   const low = scalar.mul(scalar.add(scalar.cast(scalar.and(rest, 0xffff), 'f32'), tiny), 2 ** -31)
-  // The leading digits of π times the 14 of `high` are exact.
-  const small = scalar.fma(high, Math.PI - 3.140625, scalar.mul(low, Math.PI))
-  const radians = scalar.add(settled(scalar.mul(high, 3.140625)), small)
+  // The leading digits of π times the 14 of `high` are exact. Both parts are below 2, and saying so keeps targets, which see
+  // that they are positive, from adding their terms in another order.
+  const main = scalar.min(scalar.mul(high, 3.140625), 2)
+  const small = scalar.min(scalar.fma(high, Math.PI - 3.140625, scalar.mul(low, Math.PI)), 2)
+  const radians = scalar.add(main, small)
   const negative = scalar.lt(x, 0)
   const near = scalar.lt(size, 0.785)
   const signedTurns = scalar.select(negative, scalar.sub(0, turns), turns)

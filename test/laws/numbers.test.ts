@@ -278,6 +278,14 @@ describe('JAX at special values', () => {
   const close: Budget = { relative: 1e-6 }
   const nearZeros: Budget = { ...close, absolute: 1e-6 } // of lgamma between negative whole numbers
 
+  /** Subnormal numbers as zeros; adapters differ in that. */
+  const flushed = ({ data, shape, dtype }: HostArray): HostArray =>
+    toNdArray(
+      data.map((x) => (Math.abs(x) < smallest ? 0 : x)),
+      shape,
+      dtype,
+    )
+
   async function agree(table: Named<Corner>, what: string): Promise<void> {
     const entries = Object.entries(table)
     const inputs = entries.map(([, { in: xs }]) => xs.map((x) => toTensor(ofGolden(x))))
@@ -290,7 +298,8 @@ describe('JAX at special values', () => {
         const key = xs.map((x) => String(ofGolden(x).data[i])).join(', ')
         if (key in better) wanted.data[i] = better[key]!
       }
-      expectClose(found[k]!, wanted, name === 'lgamma' ? nearZeros : close, `${what}${name}`)
+      const got = flushed(found[k]!)
+      expectClose(got, wanted, name === 'lgamma' ? nearZeros : close, `${what}${name}`)
     }
   }
 
