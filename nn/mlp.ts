@@ -1,10 +1,8 @@
 // The gated feed-forward layer (Shazeer, "GLU Variants Improve Transformer", 2020, eq. 6).
 
-import { logistic, mul, type Value } from '../core/index.ts'
+import { mul, type Value } from '../core/index.ts'
+import { silu } from './activation.ts'
 import { linear, type Weight } from './linear.ts'
-
-/** `x · σ(x)` */
-export const silu = (x: Value): Value => mul(x, logistic(x))
 
 export interface SwigluParams {
   readonly gate: Weight

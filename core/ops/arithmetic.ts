@@ -10,6 +10,7 @@ import { binary, cast, elementwise, linearIn, operands, unary } from './elementw
 import { broadcastTo } from './movement.ts'
 
 const numeric = ['f32', 'i32', 'u32'] as const
+const all = [...numeric, 'bool'] as const
 
 /** `-x` */
 export const neg = unary({
@@ -36,14 +37,14 @@ export const sub = binary({
   lower: scalar.sub,
 })
 
-/** `x * y`, broadcasting. */
+/** `x * y`, broadcasting; of bools, logical and. */
 export const mul = binary({
   name: 'mul',
-  accepts: numeric,
+  accepts: all,
   jvp: [(t, [_, y]) => mul(t, y!), (t, [x]) => mul(x!, t)],
   transpose: (ct, [x, y]) => (x instanceof Aval ? [mul(ct, y as Value), null] : [null, mul(x!, ct)]),
   reference: (x, y, dtype) => (dtype === 'f32' ? x * y : Math.imul(x, y)),
-  lower: scalar.mul,
+  lower: (x, y) => (x.dtype === 'bool' ? scalar.and(x, y) : scalar.mul(x, y)),
 })
 
 /** `x / y`, broadcasting. Integers become f32. */
@@ -62,26 +63,50 @@ const share = (wins: Value, ties: Value): Value => where(wins, 1, where(ties, 0.
 /** The larger of two elements; NaN if one is NaN. */
 export const maximum = binary({
   name: 'max',
-  accepts: numeric,
+  accepts: all,
   jvp: [
     (t, [x, y]) => mul(t, share(greater(x!, y!), equal(x!, y!))),
     (t, [x, y]) => mul(t, share(greater(y!, x!), equal(x!, y!))),
   ],
   reference: (x, y) => Math.max(x, y),
-  lower: (x, y) => propagateNan(x, y, scalar.max(x, y)),
+  lower: (x, y) => (x.dtype === 'bool' ? scalar.or(x, y) : propagateNan(x, y, scalar.max(x, y))),
 })
 
 /** The smaller of two elements; NaN if one is NaN. */
 export const minimum = binary({
   name: 'min',
-  accepts: numeric,
+  accepts: all,
   jvp: [
     (t, [x, y]) => mul(t, share(greater(y!, x!), equal(x!, y!))),
     (t, [x, y]) => mul(t, share(greater(x!, y!), equal(x!, y!))),
   ],
   reference: (x, y) => Math.min(x, y),
-  lower: (x, y) => propagateNan(x, y, scalar.min(x, y)),
+  lower: (x, y) => (x.dtype === 'bool' ? scalar.and(x, y) : propagateNan(x, y, scalar.min(x, y))),
 })
+
+/** `1 / x` */
+export const reciprocal = (x: ArrayLike): Value => div(1, x)
+
+export interface ClipOptions {
+  /** What no element is below, broadcasting; nothing by default. */
+  readonly min?: ArrayLike
+  /** What no element is above, broadcasting; nothing by default. */
+  readonly max?: ArrayLike
+}
+
+/**
+ * `x` moved into [`min`, `max`]; where `min > max` it is `max`. At a limit half of the derivative passes, as in JAX.
+ *
+ * @example
+ * ```ts
+ * import { clip, tensor } from 'cotangent'
+ * await clip(tensor([-2, 0.5, 3]), { min: -1, max: 1 }).data() // [-1, 0.5, 1]
+ * ```
+ */
+export function clip(x: ArrayLike, { min, max }: ClipOptions): Value {
+  const above = min === undefined ? toArray(x) : maximum(x, min)
+  return max === undefined ? above : minimum(above, max)
+}
 
 /** `result`, unless an operand is NaN: then that. */
 export const propagateNan = (x: scalar.Scalar, y: scalar.Scalar, result: scalar.Scalar): scalar.Scalar =>

@@ -73,6 +73,40 @@ export const shiftRight = binary({
       : scalar.shiftRight(x, scalar.select(inRange(by), places(by), 31)),
 })
 
+/** `⌊x / 2^by⌋` of the bits of `x` as an unsigned number; 0 for 32 places and more, as in XLA. */
+export const shiftRightLogical = binary({
+  name: 'shift_right_logical',
+  accepts: whole,
+  jvp: null,
+  reference: (x, by) => (by >>> 0 < 32 ? x >>> by : 0),
+  lower: (x, by) => {
+    const shifted = scalar.shiftRight(scalar.bitcast(x, 'u32'), places(by))
+    return scalar.bitcast(scalar.select(inRange(by), shifted, 0), x.dtype)
+  },
+})
+
+/** How many bits are 1. */
+export const populationCount = unary({
+  name: 'population_count',
+  accepts: whole,
+  jvp: null,
+  reference: (x) => {
+    let count = 0
+    for (let rest = x; rest !== 0; rest &= rest - 1) count++
+    return count
+  },
+  lower: scalar.countOneBits,
+})
+
+/** How many zeros stand before the first bit that is 1; 32 for 0. */
+export const countLeadingZeros = unary({
+  name: 'clz',
+  accepts: whole,
+  jvp: null,
+  reference: Math.clz32,
+  lower: scalar.countLeadingZeros,
+})
+
 type BitcastParams = { readonly dtype: DType }
 
 const words = new DataView(new ArrayBuffer(4))

@@ -3,10 +3,11 @@
 import { bind, toArray } from '../trace.ts'
 import type { ArrayLike, Value } from '../value.ts'
 import { div, greater, less, maximum, sub, where } from './arithmetic.ts'
-import { abs, exp, log } from './elementary.ts'
+import { exp, log } from './elementary.ts'
 import { add, elementwise } from './elementwise.ts'
 import { reshape, sum } from './movement.ts'
 import { max } from './reduction.ts'
+import { abs } from './sign.ts'
 
 const stopPrimitive = elementwise<object>({
   name: 'stop_gradient',

@@ -1,6 +1,7 @@
 // Every operation on arrays, by its public name. Functions of one or more arrays become methods of values too.
 
 export {
+  clip,
   div,
   equal,
   greater,
@@ -13,6 +14,7 @@ export {
   mul,
   neg,
   notEqual,
+  reciprocal,
   sub,
   where,
 } from './arithmetic.ts'
@@ -23,32 +25,42 @@ export {
   bitwiseNot,
   bitwiseOr,
   bitwiseXor,
+  countLeadingZeros,
+  populationCount,
   shiftLeft,
   shiftRight,
+  shiftRightLogical,
   threefry2x32,
 } from './bits.ts'
 export { contract, matmul } from './contract.ts'
 export { logSoftmax, logSumExp, relu, softmax, stopGradient } from './derived.ts'
 export { dynamicSlice, dynamicUpdateSlice } from './dynamic.ts'
 export {
-  abs,
-  ceil,
-  cos,
   exp,
-  floor,
-  integerPow,
+  exp2,
+  expm1,
   log,
   log1p,
+  log2,
+  log10,
+  logAddExp,
+  logAddExp2,
   logistic,
   rsqrt,
-  sign,
-  sin,
   sqrt,
-  square,
-  tanh,
 } from './elementary.ts'
 export { add, cast } from './elementwise.ts'
+export { acosh, asinh, atanh, cosh, sinh, tanh } from './hyperbolic.ts'
 export { arange, bincount, iota, oneHot, pick, segmentSum, take, takeAlongAxis } from './indexing.ts'
+export {
+  finite as isFinite,
+  isInf,
+  logicalAnd,
+  logicalNot,
+  logicalOr,
+  logicalXor,
+  nanToNum,
+} from './logic.ts'
 export {
   broadcastTo,
   concatenate,
@@ -64,4 +76,9 @@ export {
   transpose,
   unstack,
 } from './movement.ts'
+export { cbrt, hypot, integerPow, pow, square } from './power.ts'
 export { argmax, max, mean, min, variance } from './reduction.ts'
+export { ceil, floor, floorDivide, mod, rem, round, trunc } from './rounding.ts'
+export { abs, copysign, heaviside, sign } from './sign.ts'
+export { digamma, erf, erfc, erfInv, lgamma } from './special.ts'
+export { acos, asin, atan, atan2, cos, sin, tan } from './trigonometric.ts'
