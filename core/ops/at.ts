@@ -252,7 +252,8 @@ function read(x: Value, chosen: Indexed): Value {
   const found = gather(region, at, axis, 'clip')
   // One scalar place is a slice to JAX, whose derivative goes to the nearest element.
   if (at.rank === 0) return reshape(found, result)
-  return reshape(where(behind(exist, region, axis), found, stopGradient(found)), result)
+  const counted = chosen.misses ? false : behind(exist, region, axis)
+  return reshape(where(counted, found, stopGradient(found)), result)
 }
 
 /** Reads and updates the places that `at` names. Each update is a new array. */

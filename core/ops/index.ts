@@ -18,7 +18,7 @@ export {
   sub,
   where,
 } from './arithmetic.ts'
-export { at, index } from './at.ts'
+export { type At, at, type IndexItem, index } from './at.ts'
 export {
   bitcast,
   bitwiseAnd,

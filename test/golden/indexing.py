@@ -116,6 +116,7 @@ PLACES = [
     ("arrays apart", (3, 2, 4), [A, S(), B], [ids(0, 2, 1), ids(3, 0, 0)]),
     ("arrays apart by a new axis", (3, 4), [A, None, B], [ids(0, 2, 1), ids(3, 0, 0)]),
     ("array and number", (3, 4, 2), [A, 1], [ids(0, 2)]),
+    ("array and number outside", (3, 4), [A, 9], [ids(0, 2)]),
     ("number, slice, array", (3, 4, 5), [1, S(0, 3, 2), A], [ids(4, 0)]),
     ("slice, array, number, slice", (2, 3, 4, 5), [S(1), A, -1, S(None, None, -2)], [ids(2, 0, 2)]),
     ("slice, new axis, array", (4, 3), [S(0, 2), None, A], [ids(2, 0)]),
