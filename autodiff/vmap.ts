@@ -51,19 +51,30 @@ export interface VmapOptions {
 }
 
 /** The axis of every leaf of `target`, from a tree that may end above the leaves. */
-function spread(op: string, axes: Axes, target: unknown): BatchAxis[] {
-  if (axes === null || typeof axes === 'number') return tree.leaves(target).map(() => axes)
-  const branch = target as Record<string, unknown>
-  const keys = Array.isArray(target) ? [...target.keys()].map(String) : Object.keys(branch).sort()
-  return keys.flatMap((key) => {
-    const inner = (axes as Record<string, Axes>)[key]
-    if (inner === undefined) throw new TypeError(`vmap: ${op} has nothing at "${key}"; give an axis or null`)
-    return spread(op, inner, branch[key])
-  })
+function spread(option: string, axes: Axes, target: unknown): BatchAxis[] {
+  const visit = (axes: unknown, target: unknown, path: tree.Path): BatchAxis[] => {
+    const at = tree.showPath(path)
+    if (target === null || target === undefined) return []
+    if (axes === undefined)
+      throw new TypeError(`vmap: ${option} has nothing at "${at}"; give an axis or null`)
+    if (axes === null || typeof axes === 'number') return tree.leaves(target).map(() => axes)
+    const [given, wanted] = [tree.children(axes), tree.children(target)]
+    if (given === null)
+      throw new TypeError(`vmap: ${option} has a ${typeof axes} at "${at}"; give an axis or null`)
+    if (wanted === null)
+      throw new TypeError(`vmap: ${option} has a branch at "${at}", where an array is; give an axis or null`)
+    const extra = [...given.keys()].find((key) => !wanted.has(key))
+    if (extra !== undefined)
+      throw new TypeError(
+        `vmap: ${option} has "${tree.showPath([...path, extra])}", which is not there; remove it`,
+      )
+    return [...wanted].flatMap(([key, child]) => visit(given.get(key), child, [...path, key]))
+  }
+  return visit(axes, target, [])
 }
 
 const normal = (axis: number, rank: number, what: string): number => {
-  if (axis < -rank || axis >= rank)
+  if (!Number.isInteger(axis) || axis < -rank || axis >= rank)
     throw new RangeError(`vmap: axis ${axis} is outside ${what}; name an axis it has, or null`)
   return axis < 0 ? axis + rank : axis
 }

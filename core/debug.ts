@@ -5,7 +5,7 @@ import { moveaxis } from './ops/index.ts'
 import type { NdArray, Primitive } from './primitive.ts'
 import type { Shape } from './shape.ts'
 import { bind, toValue } from './trace.ts'
-import { flattenWithPath, showPath, unflatten } from './tree.ts'
+import { leavesWithPath, showPath, unflatten } from './tree.ts'
 import type { Value } from './value.ts'
 
 /** An array on the host, at the time a callback sees it: its elements in row-major order. */
@@ -78,7 +78,7 @@ export function callback<A extends readonly unknown[]>(
   f: (...values: HostLeaves<A>) => void,
   ...values: A
 ): void {
-  const leaves = flattenWithPath(values).map(({ path, leaf }) =>
+  const leaves = leavesWithPath(values).map(({ path, leaf }) =>
     toValue(leaf, () => `debug.callback: value ${showPath(path)}`),
   )
   const call = (arrays: readonly NdArray[]): void =>

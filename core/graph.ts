@@ -1,6 +1,7 @@
 // A `Graph` is a traced program: typed variables and equations in the order of their evaluation. `interpret` is the one
 // fold over it; every transform is this fold with another carrier, and printing is another.
 
+import { identityOf } from './identity.ts'
 import type { Params, Primitive } from './primitive.ts'
 import type { Aval } from './shape.ts'
 
@@ -73,15 +74,6 @@ export const closed = ({ inputs, captures, ...graph }: Graph): Graph => ({
 function nameOf(index: number): string {
   const letter = String.fromCharCode(97 + (index % 26))
   return index < 26 ? letter : nameOf(Math.floor(index / 26) - 1) + letter
-}
-
-const identities = new WeakMap<object, number>()
-let identified = 0
-
-/** A number that tells objects apart. */
-export function identityOf(value: object): number {
-  if (!identities.has(value)) identities.set(value, identified++)
-  return identities.get(value)!
 }
 
 /** A parameter that does not change what is computed, such as a rule for a derivative, and is not printed. */

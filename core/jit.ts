@@ -3,10 +3,11 @@
 
 import { compile } from './compile/index.ts'
 import { launch, Program, type Storage } from './device/index.ts'
-import { type Graph, graphHasEffect, identityOf, Literal, printGraph } from './graph.ts'
+import { type Graph, graphHasEffect, Literal, printGraph } from './graph.ts'
+import { keyOf } from './identity.ts'
 import { materialize, Tensor } from './tensor.ts'
 import { escaped, isTracing, setEvaluate, type Traced, Tracer, toValue, trace } from './trace.ts'
-import { flattenWithPath, leaves, showPath, structure } from './tree.ts'
+import { leaves, leavesWithPath, showPath, structure } from './tree.ts'
 import { Constant, type Value } from './value.ts'
 
 /** Programs of graphs, by their text: what is traced again need not be compiled again. The oldest are forgotten. */
@@ -91,7 +92,7 @@ export function jit<A extends readonly unknown[], R>(
   return (...args) => {
     if (isTracing()) return f(...args)
     const dynamic = args.map((arg, k) => (staticArgnums.includes(k) ? null : arg))
-    const inputs = flattenWithPath(dynamic).map(({ path: [k, ...path], leaf }) => {
+    const inputs = leavesWithPath(dynamic).map(({ path: [k, ...path], leaf }) => {
       const what = path.length > 0 ? `"${showPath(path)}" of argument ${k}` : `argument ${k}`
       const value = toValue(leaf, () => `${name}: ${what}`)
       requireUsable(name, value, what)
@@ -114,17 +115,6 @@ export function jit<A extends readonly unknown[], R>(
       storage.gone = `was donated to an earlier call of ${name}; use the tree that call returned`
     return entry.rebuild(outputs)
   }
-}
-
-/** Text that tells static arguments apart: plain data by what it is, anything else by which object it is. */
-function keyOf(value: unknown): string {
-  if (typeof value === 'string') return JSON.stringify(value)
-  if (Array.isArray(value)) return `[${value.map(keyOf)}]`
-  if ((typeof value !== 'object' && typeof value !== 'function') || value === null)
-    return `${typeof value} ${Object.is(value, -0) ? '-0' : String(value)}`
-  if (Object.getPrototypeOf(value) === Object.prototype)
-    return `{${Object.entries(value).map(([key, inner]) => `${JSON.stringify(key)}:${keyOf(inner)}`)}}`
-  return `#${identityOf(value)}`
 }
 
 /** Traces `f` at the dynamic arguments; the static ones, null among those, are what they are. */

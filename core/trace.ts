@@ -4,7 +4,7 @@
 import { type Atom, type Equation, type Graph, Literal, Var } from './graph.ts'
 import type { Params, Primitive } from './primitive.ts'
 import { Aval } from './shape.ts'
-import { flattenWithPath, showPath, unflatten } from './tree.ts'
+import { leavesWithPath, showPath, unflatten } from './tree.ts'
 import { type ArrayLike, Constant, full, Value } from './value.ts'
 
 /** A value inside a trace. */
@@ -144,8 +144,11 @@ export function toValue(x: unknown, describe: () => string): Value {
   if (x instanceof Value) return x
   if (typeof x === 'number') return full([], x)
   if (typeof x === 'boolean') return full([], x, 'bool')
-  const kind = typeof x === 'object' && x !== null ? `of class ${x.constructor?.name}` : `of type ${typeof x}`
-  throw new TypeError(`${describe()} is ${kind}; pass arrays, numbers or trees of them`)
+  if (typeof x === 'object' && x !== null)
+    throw new TypeError(
+      `${describe()} is of class ${x.constructor?.name}; pass the arrays it is made of and make it inside of the function, or register the class with tree.register`,
+    )
+  throw new TypeError(`${describe()} is of type ${typeof x}; pass arrays, numbers or trees of them`)
 }
 
 /** A traced function: its graph, what it captured, and the tree its outputs form. */
@@ -162,7 +165,7 @@ export const avalOf = (leaf: unknown, describe: () => string): Aval =>
 /** Traces `f` at the types of the leaves of `args`, which are trees of values, numbers or `Aval`s. */
 export function trace<A extends readonly unknown[], R>(op: string, f: (...args: A) => R, args: A): Traced<R> {
   const builder = new Builder()
-  const inputs = flattenWithPath(args).map(({ path, leaf }) =>
+  const inputs = leavesWithPath(args).map(({ path, leaf }) =>
     builder.input(avalOf(leaf, () => `${op}: argument ${showPath(path)}`)),
   )
   let result: R
@@ -176,7 +179,7 @@ export function trace<A extends readonly unknown[], R>(op: string, f: (...args: 
     throw new TypeError(
       `${op}: the function returned a promise; make it synchronous, and read results outside of it`,
     )
-  const outputs = flattenWithPath(result).map(({ path, leaf }) =>
+  const outputs = leavesWithPath(result).map(({ path, leaf }) =>
     toValue(leaf, () => `${op}: the output${path.length > 0 ? ` "${showPath(path)}"` : ''}`),
   )
   const { graph, captured } = builder.finish(outputs)

@@ -176,7 +176,7 @@ export const shapes = (config: LlamaConfig): LlamaParams =>
 /** What the module is called, in Hugging Face's model, whose weight is at a path of the parameters. */
 export function moduleName(config: LlamaConfig): (path: string) => string {
   const names = new Map(
-    tree.flattenWithPath(layout(config)).map(({ path, leaf }) => [tree.showPath(path), (leaf as Named).name]),
+    tree.leavesWithPath(layout(config)).map(({ path, leaf }) => [tree.showPath(path), (leaf as Named).name]),
   )
   return (path) => {
     const name = names.get(path)

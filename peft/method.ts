@@ -44,7 +44,7 @@ export interface Target {
 export function targetsOf(op: string, base: unknown, match: Match): Target[] {
   const chooses =
     typeof match === 'function' ? match : (path: string) => [match].flat().includes(roleOf(path))
-  const matrices = tree.flattenWithPath(base).flatMap(({ path, leaf }) => {
+  const matrices = tree.leavesWithPath(base).flatMap(({ path, leaf }) => {
     const { shape } = leaf as { shape: Shape }
     const text = tree.showPath(path)
     return shape.length === 2

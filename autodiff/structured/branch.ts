@@ -300,7 +300,7 @@ function choose<A extends readonly unknown[], R>(
   if (number.dtype === 'f32') throw new TypeError(`${op}: the index is ${number.aval}; cast it to i32`)
   if (functions.length === 0) throw new TypeError(`${op}: there are no branches; give at least one`)
   const values = tree
-    .flattenWithPath(operands)
+    .leavesWithPath(operands)
     .map(({ path, leaf }) => toValue(leaf, () => `${op}: operand ${tree.showPath(path)}`))
   const avals = tree.unflatten(operands, avalsOf(values)) as unknown as A
   const traced = functions.map((f) => trace(op, f, avals))

@@ -250,7 +250,7 @@ export function checkpoint<A extends readonly unknown[], R>(
 ): (...args: A) => R {
   return (...args) => {
     const values = tree
-      .flattenWithPath(args)
+      .leavesWithPath(args)
       .map(({ path, leaf }) => toValue(leaf, () => `checkpoint: argument ${tree.showPath(path)}`))
     const { graph, captured, rebuild } = trace(
       'checkpoint',

@@ -51,7 +51,7 @@ function prepare<A extends readonly unknown[], R>(
   const moving = args.filter((_, k) => !fixed.includes(k))
   const still = fixed.map((k) => args[k])
   const values = tree
-    .flattenWithPath(moving)
+    .leavesWithPath(moving)
     .map(({ path, leaf }) => toValue(leaf, () => `${op}: argument ${tree.showPath(path)}`))
   const call = (...given: readonly unknown[]): R => {
     const rest = [...given]

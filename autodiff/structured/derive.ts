@@ -140,8 +140,8 @@ export function requireSame(
 ): void {
   if (tree.structure(first) !== tree.structure(second))
     throw new TypeError(say([], tree.structure(first), tree.structure(second)))
-  const others = tree.flattenWithPath(second)
-  for (const [k, { path, leaf }] of tree.flattenWithPath(first).entries()) {
+  const others = tree.leavesWithPath(second)
+  for (const [k, { path, leaf }] of tree.leavesWithPath(first).entries()) {
     const other = others[k]!.leaf as Aval
     if (!(leaf as Aval).equals(other)) throw new TypeError(say(path, String(leaf), String(other)))
   }

@@ -389,7 +389,7 @@ export function scan<C, X, Y>(
 ): [C, Y] {
   const values = (what: string, given: unknown): Value[] =>
     tree
-      .flattenWithPath(given)
+      .leavesWithPath(given)
       .map(({ path, leaf }) => toValue(leaf, () => `scan: ${[what, ...path].join('.')}`))
   const [initial, sliced] = [values('init', init), values('xs', xs)]
   const turns = lengthOf(sliced, xs, length)
@@ -438,7 +438,7 @@ function lengthOf(sliced: readonly Value[], xs: unknown, length: number | undefi
   return turns
 }
 
-const pathAt = (xs: unknown, k: number): string => ['xs', ...tree.flattenWithPath(xs)[k]!.path].join('.')
+const pathAt = (xs: unknown, k: number): string => ['xs', ...tree.leavesWithPath(xs)[k]!.path].join('.')
 
 function requirePair(op: string, result: unknown): void {
   if (!Array.isArray(result) || result.length !== 2)

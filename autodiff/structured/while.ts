@@ -260,7 +260,7 @@ export function whileLoop<S>(
   { maxIterations }: WhileOptions = {},
 ): S {
   const values = tree
-    .flattenWithPath(init)
+    .leavesWithPath(init)
     .map(({ path, leaf }) => toValue(leaf, () => `whileLoop: ${['init', ...path].join('.')}`))
   if (maxIterations !== undefined)
     return scan(

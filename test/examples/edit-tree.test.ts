@@ -10,7 +10,7 @@ import { withoutHead } from '../../examples/edit-tree.ts'
 import { goldenFolder } from '../support/golden.ts'
 
 const leavesOf = (params: llama.LlamaParams) =>
-  new Map(tree.flattenWithPath(params).map(({ path, leaf }) => [tree.showPath(path), leaf as Tensor]))
+  new Map(tree.leavesWithPath(params).map(({ path, leaf }) => [tree.showPath(path), leaf as Tensor]))
 
 test('only the edited leaf is new, and its head is silent', async () => {
   const { config, params } = await llama.load(goldenFolder('tiny-llama'))

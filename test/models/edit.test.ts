@@ -13,7 +13,7 @@ test('produce replaces one leaf; the others are the very same, and still work', 
   const edited = produce(params, (draft) => {
     draft.layers[1]!.attnNorm = castDraft(norm)
   })
-  const changed = tree.flattenWithPath(edited).flatMap(({ path, leaf }, k) => {
+  const changed = tree.leavesWithPath(edited).flatMap(({ path, leaf }, k) => {
     return tree.leaves(params)[k] === leaf ? [] : [tree.showPath(path)]
   })
   expect(changed).toEqual(['layers.1.attnNorm'])

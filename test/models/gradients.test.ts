@@ -28,6 +28,6 @@ test.each(['tiny-llama', 'tiny-llama-tied'])('%s', async (name) => {
 
   const device = await toHosts(jit(both)(params, toTensor(tokens))[1])
   const leaves = tree.leaves(device) as HostArray[]
-  for (const [k, { path, leaf }] of tree.flattenWithPath(gradient).entries())
+  for (const [k, { path, leaf }] of tree.leavesWithPath(gradient).entries())
     expectClose(leaves[k]!, leaf as HostArray, ofLargest(leaf as HostArray, 1e-5), tree.showPath(path))
 })

@@ -60,12 +60,12 @@ describe.each(rows)('%s', (_, optimizer, moments) => {
 
   test('the state mirrors the parameters, of arrays or of types', () => {
     const state = optimizer.init(params)
-    const leaves = tree.flattenWithPath(state).map(({ path, leaf }) => {
+    const leaves = tree.leavesWithPath(state).map(({ path, leaf }) => {
       const { aval } = leaf as Value
       const home = paths.find((name) => `.${tree.showPath(path)}`.endsWith(`.${name}`))
       return `${home ?? 'count'}: ${aval}`
     })
-    const expected = tree.flattenWithPath(params).map(({ path, leaf }) => `${tree.showPath(path)}: ${leaf}`)
+    const expected = tree.leavesWithPath(params).map(({ path, leaf }) => `${tree.showPath(path)}: ${leaf}`)
     for (const leaf of expected) expect(leaves.filter((other) => other === leaf)).toHaveLength(moments)
     expect(leaves.filter((leaf) => leaf.startsWith('count'))).toEqual(['count: i32[]'])
 

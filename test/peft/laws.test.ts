@@ -85,7 +85,7 @@ describe.each(rows.map((row) => [row.name, row] as const))('%s', (_, row) => {
   test('what it does not adapt is the very leaf of the base', () => {
     const result = method.apply(base, toTensors(some))
     expect(tree.structure(result)).toBe(tree.structure(base))
-    const changed = tree.flattenWithPath(base).flatMap(({ path, leaf }, k) => {
+    const changed = tree.leavesWithPath(base).flatMap(({ path, leaf }, k) => {
       return tree.leaves(result)[k] === leaf ? [] : [tree.showPath(path)]
     })
     expect(changed).toEqual(targets.map(({ path }) => path))
@@ -140,7 +140,7 @@ describe.each(rows.map((row) => [row.name, row] as const))('%s', (_, row) => {
     expectGradient(value, found, some, generator(4))
 
     const first = slopes(await toHosts(method.init(key, base)))
-    const moving = tree.flattenWithPath(first).flatMap(({ path, leaf }) => {
+    const moving = tree.leavesWithPath(first).flatMap(({ path, leaf }) => {
       return (leaf as HostArray).data.some((x) => x !== 0) ? [tree.showPath(path)] : []
     })
     expect(moving).toEqual(tree.paths(some).filter(row.movesAtFirst))
