@@ -26,6 +26,7 @@ export {
   Var,
 } from './graph.ts'
 export { evaluate, type JitOptions, jit } from './jit.ts'
+export { type Lowered, type LoweredKernel, lower } from './lower.ts'
 export * from './ops/index.ts'
 export {
   type BatchAxis,

@@ -1,3 +1,4 @@
 // The compiler: graph → written out and simplified → groups → loop nests → WGSL and a plan. Pure text and numbers, no device.
 
-export { plan as compile } from './plan.ts'
+export type { Cost } from './cost.ts'
+export { type Plan, plan as compile } from './plan.ts'

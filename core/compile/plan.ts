@@ -5,6 +5,7 @@ import { type Atom, type Equation, type Graph, Literal, showLiteral, showParams,
 import { fromWords, toWords } from '../reference.ts'
 import * as scalar from '../scalar.ts'
 import { Aval } from '../shape.ts'
+import { type Cost, costOf } from './cost.ts'
 import { fuse, type Group, runsAlone } from './fuse.ts'
 import { inline } from './inline.ts'
 import { type Kernel, kernelsOf, plainKernel, type Slices } from './kernels.ts'
@@ -25,6 +26,7 @@ interface Dispatch {
   readonly inputs: readonly Place[]
   readonly output: Place
   readonly workgroups: readonly [number, number, number]
+  cost(): Cost
 }
 
 /** A result that is an argument, or a result already. */
@@ -147,6 +149,7 @@ function kernelWork(kernel: Kernel): KernelWork {
       ...module,
       inputs: reads.map(place),
       output: place(output),
+      cost: () => costOf(kernel),
     }),
   })
   return on([...kernel.inputs, ...(kernel.guard ? [kernel.guard] : [])], kernel.output)

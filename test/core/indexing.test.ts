@@ -223,7 +223,6 @@ const failures: Readonly<Record<string, () => unknown>> = {
   'an update that does not fit': () => at(x23, 0).set(zeros([2])),
   'an update of another dtype': () => at(ids3, 0).add(zeros([])),
   'a fraction into integers': () => at(ids3, 0).add(0.5),
-  'a bool update of a bool': () => at(x23.greater(0), 0).mul(true),
   'a change of shape': () => at(x23, 0).apply((x) => x.reshape([3, 1])),
   'taking from nothing': () => core.take(zeros([0, 3]), ids3),
   'taking at floats': () => core.take(x23, x23),
@@ -287,8 +286,6 @@ describe('messages', () => {
         TypeError at.add: the update is f32[] but the array i32[3]; cast one of them
       a fraction into integers
         RangeError full: 0.5 is not a i32; use a whole number from -2147483648 to 2147483647
-      a bool update of a bool
-        TypeError mul: not defined on bool[3] and bool[3]; cast to f32 or i32 or u32
       a change of shape
         TypeError at.apply: the function made f32[3,1] of f32[3]; keep the type
       taking from nothing
