@@ -4,9 +4,13 @@ import './methods.ts'
 
 export {
   type Candidate,
+  CompileError,
+  DeviceError,
+  DeviceLostError,
   type DeviceReport,
   type DeviceStatistics,
   deviceReport,
+  OutOfMemoryError,
   statistics,
   synchronize,
 } from './device/index.ts'
@@ -14,6 +18,7 @@ export type { DType, HostData } from './dtype.ts'
 export { writeFileAtomic } from './files.ts'
 export { type Atom, type Equation, type Graph, interpret, Literal, printGraph, Var } from './graph.ts'
 export { evaluate, type JitOptions, jit } from './jit.ts'
+export { type Memory, memory, scope } from './memory.ts'
 export * from './ops/index.ts'
 export type { BatchAxis, Batched, Lowering, MaybeZero, NdArray, Params, Primitive } from './primitive.ts'
 export * as random from './random.ts'

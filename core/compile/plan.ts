@@ -17,6 +17,8 @@ interface Dispatch {
   readonly wgsl: string
   readonly inputs: readonly Place[]
   readonly output: Place
+  /** the type and the bytes of what it writes */
+  readonly result: { readonly type: string; readonly bytes: number }
   readonly workgroups: readonly [number, number, number]
 }
 
@@ -53,6 +55,7 @@ export function plan(graph: Graph, groups: readonly Group[]): Plan {
     ...kernel,
     inputs: inputs.map((input) => places.get(input)!),
     output: places.get(output)!,
+    result: { type: String(output.aval), bytes: output.aval.bytes },
   }))
   return { dispatches, copies, slots }
 }

@@ -2,5 +2,6 @@
 
 export type { Candidate } from './adapter.ts'
 export type { DeviceStatistics } from './device.ts'
+export { CompileError, DeviceError, DeviceLostError, OutOfMemoryError } from './errors.ts'
 export { type DeviceReport, deviceReport } from './report.ts'
-export { launch, Program, read, release, Storage, statistics, synchronize } from './runtime.ts'
+export { launch, type Origin, Program, read, release, Storage, statistics, synchronize } from './runtime.ts'

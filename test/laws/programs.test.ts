@@ -165,7 +165,9 @@ test('kernels that may read few arrays compute the same', async () => {
       const { graph } = trace('program', all(steps), tensors)
       const plan = compile(graph, most)
       for (const { inputs } of plan.dispatches) expect(inputs.length).toBeLessThanOrEqual(most)
-      const outputs = graph.outputs.map(({ aval }) => new Tensor(aval))
+      const outputs = graph.outputs.map(
+        ({ aval }) => new Tensor(aval, null, { operation: 'plan', site: null }),
+      )
       launch(
         new Program(() => plan),
         tensors.map(({ storage }) => storage),
