@@ -105,7 +105,7 @@ export class Device {
     for (const reject of this.#waiting) reject(failure)
     this.#waiting.clear()
     this.#free.clear()
-    this.gpu.destroy()
+    setTimeout(() => this.gpu.destroy(), 0) // Dawn holds its lock while it reports an error, and destroying waits for that
   }
 
   /** What the promise brings, unless the device fails before; it may then never settle, or with a lesser error. */

