@@ -5,9 +5,13 @@ import './methods.ts'
 export * as debug from './debug.ts'
 export {
   type Candidate,
+  CompileError,
+  DeviceError,
+  DeviceLostError,
   type DeviceReport,
   type DeviceStatistics,
   deviceReport,
+  OutOfMemoryError,
   statistics,
   synchronize,
 } from './device/index.ts'
@@ -27,6 +31,7 @@ export {
 } from './graph.ts'
 export { evaluate, type JitOptions, jit } from './jit.ts'
 export { type Lowered, type LoweredKernel, lower } from './lower.ts'
+export { type Memory, memory, scope } from './memory.ts'
 export * from './ops/index.ts'
 export {
   type BatchAxis,

@@ -5,6 +5,7 @@ import { compile } from './compile/index.ts'
 import { launch, Program, type Storage } from './device/index.ts'
 import { type Graph, graphHasEffect, Literal, printGraph } from './graph.ts'
 import { keyOf } from './identity.ts'
+import { callSite } from './source.ts'
 import { materialize, Tensor } from './tensor.ts'
 import { escaped, isTracing, setEvaluate, type Traced, Tracer, toValue, trace } from './trace.ts'
 import { leaves, leavesWithPath, showPath, structure } from './tree.ts'
@@ -25,16 +26,18 @@ function programOf(graph: Graph): Program {
 
 /** Runs a program on its inputs and captures, and returns its results. */
 function execute(
+  operation: string,
   program: Program,
   graph: Graph,
   inputs: readonly Value[],
   donated: readonly Storage[],
 ): Value[] {
+  const origin = { operation, site: callSite() }
   const outputs = graph.outputs.map((atom) =>
-    atom instanceof Literal ? new Constant(atom.value, atom.aval) : new Tensor(atom.aval),
+    atom instanceof Literal ? new Constant(atom.value, atom.aval) : new Tensor(atom.aval, null, origin),
   )
   const made = outputs.filter((output) => output instanceof Tensor)
-  const arrays = inputs.map(materialize)
+  const arrays = inputs.map((input) => materialize(input, origin))
   const temporary = arrays.filter((array, k) => array !== inputs[k]) // of numbers, which nobody else holds
   if (made.length > 0 || graphHasEffect(graph))
     launch(
@@ -47,14 +50,20 @@ function execute(
 }
 
 /** `f()` as one program; inside a trace, just `f()`. What `f` returns is a tree of values. */
-export function evaluate<T>(f: () => T): T {
+export const evaluate = <T>(f: () => T): T => evaluateAs('evaluate', [], f)
+
+/** The same, under a name; `operands` are told apart in errors. */
+function evaluateAs<T>(name: string, operands: readonly Value[], f: () => T): T {
   if (isTracing()) return f()
-  const { graph, captured, rebuild } = trace('evaluate', f, [])
-  for (const value of captured) requireUsable('evaluate', value, 'a captured array')
-  return rebuild(execute(programOf(graph), graph, captured, []))
+  const { graph, captured, rebuild } = trace(name, f, [])
+  for (const value of captured) {
+    const operand = operands.indexOf(value)
+    requireUsable(name, value, operand < 0 ? 'a captured array' : `operand ${operand}`)
+  }
+  return rebuild(execute(name, programOf(graph), graph, captured, []))
 }
 
-setEvaluate(evaluate)
+setEvaluate(evaluateAs)
 
 function requireUsable(op: string, value: Value, what: string): void {
   if (value instanceof Tensor && value.storage.gone !== null)
@@ -106,6 +115,7 @@ export function jit<A extends readonly unknown[], R>(
     for (const value of entry.captured) requireUsable(name, value, 'a captured array')
     const donated = donate.flatMap((k) => leaves(dynamic[k])).filter((leaf) => leaf instanceof Tensor)
     const outputs = execute(
+      name,
       entry.program,
       entry.graph,
       [...inputs, ...entry.captured],

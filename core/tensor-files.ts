@@ -14,7 +14,10 @@ export async function readTensors(file: string): Promise<Map<string, Tensor>> {
   })
   const { tensors } = decodeSafetensors(bytes, file)
   return new Map(
-    [...tensors].map(([name, { shape, dtype, data }]) => [name, new Tensor(new Aval(shape, dtype), data)]),
+    [...tensors].map(([name, { shape, dtype, data }]) => [
+      name,
+      new Tensor(new Aval(shape, dtype), data, { operation: 'safetensors', site: null }),
+    ]),
   )
 }
 

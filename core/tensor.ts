@@ -1,8 +1,12 @@
 // `Tensor`: an array whose elements exist, or will when the programs asked for have run.
 
-import { read, release, Storage } from './device/index.ts'
+/// <reference lib="esnext.disposable" preserve="true" />
+
+import { type Origin, read, release, Storage } from './device/index.ts'
 import { type DType, type HostData, hostArray, hostView } from './dtype.ts'
+import { adopt, currentScope } from './scope.ts'
 import { Aval, type Shape, sizeOf } from './shape.ts'
+import { callSite } from './source.ts'
 import { escaped } from './trace.ts'
 import { leaves } from './tree.ts'
 import { Constant, Value } from './value.ts'
@@ -13,9 +17,11 @@ const forgotten = new FinalizationRegistry<Storage>((storage) => release(storage
 export class Tensor extends Value {
   readonly storage: Storage
 
-  constructor(aval: Aval, data?: HostData) {
+  /** `origin` says who asked for it, for errors. */
+  constructor(aval: Aval, data: HostData | null, origin: Origin) {
     super(aval)
-    this.storage = new Storage(aval.bytes, String(aval), data)
+    this.storage = new Storage(aval.bytes, String(aval), data, origin)
+    adopt(this.storage, currentScope())
     forgotten.register(this, this.storage)
   }
 
@@ -28,7 +34,16 @@ export class Tensor extends Value {
   dispose(): void {
     release(this.storage, 'was disposed of; dispose of arrays after their last use')
   }
+
+  /** `using x = …` disposes of the tensor at the end of the block. */
+  [Symbol.dispose](): void {
+    this.dispose()
+  }
 }
+
+// Engines without `using` have no such symbol; what rewrites it for them looks for this one.
+if (Symbol.dispose === undefined)
+  Object.defineProperty(Tensor.prototype, Symbol.for('Symbol.dispose'), { value: Tensor.prototype.dispose })
 
 type Nested = number | boolean | readonly Nested[]
 
@@ -80,14 +95,14 @@ export function tensor(
     )
   const words = hostArray(dtype, flat.length)
   words.set(dtype === 'bool' ? Array.from(flat, (x) => Number(x !== 0)) : flat)
-  return new Tensor(new Aval(full, dtype), words)
+  return new Tensor(new Aval(full, dtype), words, { operation: 'tensor', site: callSite() })
 }
 
 /** A value with memory of its own: constants are filled in, tensors are themselves. */
-export function materialize(value: Value): Tensor {
+export function materialize(value: Value, origin: Origin): Tensor {
   if (value instanceof Tensor) return value
   if (!(value instanceof Constant)) throw escaped('trace', value)
-  return new Tensor(value.aval, hostArray(value.dtype, value.size).fill(value.value))
+  return new Tensor(value.aval, hostArray(value.dtype, value.size).fill(value.value), origin)
 }
 
 /** Gives back the memory of every tensor in a tree. */

@@ -117,8 +117,8 @@ let current: Builder | null = null
 /** Whether a function is being traced. */
 export const isTracing = (): boolean => current !== null
 
-/** Runs a computation outside any trace; installed by what can run programs. */
-type Evaluate = <T>(f: () => T) => T
+/** Runs a computation outside any trace, under a name; installed by what can run programs. */
+type Evaluate = <T>(name: string, operands: readonly Value[], f: () => T) => T
 let evaluateNow: Evaluate = () => {
   throw new Error('trace: nothing can run programs yet; import from the package root')
 }
@@ -135,7 +135,7 @@ export function bind<P>(primitive: Primitive<P>, inputs: readonly Value[], param
     if (builder === null || input.builder.level > builder.level) builder = input.builder
   }
   const rules = primitive as unknown as Primitive
-  if (builder === null) return evaluateNow(() => bind(primitive, inputs, params))
+  if (builder === null) return evaluateNow(primitive.name, inputs, () => bind(primitive, inputs, params))
   return builder.emit(rules, inputs, params as Params)
 }
 

@@ -25,6 +25,8 @@ interface Dispatch {
   readonly wgsl: string
   readonly inputs: readonly Place[]
   readonly output: Place
+  /** the type and the bytes of what it writes */
+  readonly result: { readonly type: string; readonly bytes: number }
   readonly workgroups: readonly [number, number, number]
   cost(): Cost
 }
@@ -149,6 +151,7 @@ function kernelWork(kernel: Kernel): KernelWork {
       ...module,
       inputs: reads.map(place),
       output: place(output),
+      result: { type: String(output.aval), bytes: output.aval.bytes },
       cost: () => costOf(kernel),
     }),
   })

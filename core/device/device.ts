@@ -1,8 +1,10 @@
 // A device with its buffers and pipelines. Buffers are kept for reuse by size, pipelines by the text of their module, and
-// the first error is kept too: after it nothing is read as if nothing had happened.
+// the first error is kept too: after it nothing is read as if nothing had happened, and the next work gets a new device.
 
 import './gpu.ts'
 import { bufferUsage, type Choice, chooseAdapter, mapMode, shaderStage } from './adapter.ts'
+import { collect } from './collect.ts'
+import { CompileError, DeviceError, DeviceLostError, OutOfMemoryError } from './errors.ts'
 
 /** What the device did and holds since it was opened. */
 export interface DeviceStatistics {
@@ -13,6 +15,10 @@ export interface DeviceStatistics {
   readonly liveBytes: number
   readonly pooledBytes: number
   readonly peakBytes: number
+  /** Buffers that arrays and running programs hold. */
+  readonly liveBuffers: number
+  /** Intermediates of the program that needs most of them. */
+  readonly plannedBytes: number
 }
 
 const storageUsage = bufferUsage.STORAGE | bufferUsage.COPY_SRC | bufferUsage.COPY_DST
@@ -23,6 +29,10 @@ const maxPooledBytes = 512 * 2 ** 20
 
 /** New buffers of this size are asked for with care: the system may refuse them. */
 const largeBytes = 2 ** 20
+
+/** With more than this in use, and twice what was in use when it last ran, the collector is asked to run. */
+const calmBytes = 128 * 2 ** 20
+const calmBuffers = 2048
 
 /** Programs in flight at most; more would only fill memory. */
 const maxInFlight = 2
@@ -44,24 +54,93 @@ export class Device {
   readonly choice: Choice
   /** Arrays that one kernel may read besides the one it writes. */
   readonly maxInputs: number
-  failure: Error | null = null
+  failure: DeviceError | null = null
   readonly #free = new Map<number, GPUBuffer[]>()
   readonly #pipelines = new Map<string, Promise<GPUComputePipeline>>()
   readonly #layouts = new Map<number, GPUBindGroupLayout>()
   readonly #ids = new WeakMap<GPUBuffer, number>()
   readonly #inFlight: Promise<unknown>[] = []
-  readonly #counts = { submits: 0, dispatches: 0, liveBytes: 0, pooledBytes: 0, peakBytes: 0, buffers: 0 }
+  readonly #waiting = new Set<(error: Error) => void>()
+  readonly #counts = {
+    submits: 0,
+    dispatches: 0,
+    liveBytes: 0,
+    liveBuffers: 0,
+    pooledBytes: 0,
+    peakBytes: 0,
+    plannedBytes: 0,
+    buffers: 0,
+  }
+  #collectAt = { bytes: calmBytes, buffers: calmBuffers }
 
   private constructor(gpu: GPUDevice, choice: Choice) {
     this.gpu = gpu
     this.choice = choice
     this.maxInputs = gpu.limits.maxStorageBuffersPerShaderStage - 1
     gpu.addEventListener('uncapturederror', ({ error }) => {
-      this.failure ??= new Error(`device: ${error.message}; this is a defect of the compiler`)
+      const { message } = error
+      const { liveBytes } = this.#counts
+      if (error.constructor.name === 'GPUOutOfMemoryError')
+        this.#fail(
+          new OutOfMemoryError({
+            wanted: 'a buffer',
+            wantedBytes: 0,
+            limit: null,
+            liveBytes,
+            cause: message,
+          }),
+        )
+      else this.#fail(new DeviceLostError({ reason: 'invalid', message, liveBytes }))
     })
-    gpu.lost.then(({ message, reason }) => {
-      this.failure ??= new Error(`device: lost (${reason}): ${message}; start again from a checkpoint`)
+    gpu.lost.then(({ message, reason }) =>
+      this.#fail(new DeviceLostError({ reason, message, liveBytes: this.#counts.liveBytes })),
+    )
+  }
+
+  /** Nothing that was computed here counts any more: what waits is told, and the memory goes back. */
+  #fail(failure: DeviceError): void {
+    if (this.failure !== null) return
+    this.failure = failure
+    if (opened === this) [opened, opening] = [null, null]
+    for (const reject of this.#waiting) reject(failure)
+    this.#waiting.clear()
+    this.#free.clear()
+    setTimeout(() => this.gpu.destroy(), 0) // Dawn holds its lock while it reports an error, and destroying waits for that
+  }
+
+  /** What the promise brings, unless the device fails before; it may then never settle, or with a lesser error. */
+  until<T>(promise: Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      if (this.failure !== null) {
+        promise.catch(() => {})
+        reject(this.failure)
+        return
+      }
+      this.#waiting.add(reject)
+      const done = (settle: () => void) => {
+        this.#waiting.delete(reject)
+        settle()
+      }
+      promise.then(
+        (value) => done(() => resolve(value)),
+        async (error) => {
+          await this.#news()
+          done(() => reject(this.failure ?? error))
+        },
+      )
     })
+  }
+
+  /** Lets a loss that is under way be told. */
+  #news(): Promise<void> {
+    return new Promise((resolve) => setTimeout(resolve, 0))
+  }
+
+  /** What to report of an error: the device's failure where that is the cause. */
+  async blame(error: unknown): Promise<unknown> {
+    if (error instanceof DeviceError) return error
+    await this.#news()
+    return this.failure ?? error
   }
 
   static async open(): Promise<Device> {
@@ -74,8 +153,8 @@ export class Device {
   }
 
   get statistics(): DeviceStatistics {
-    const { submits, dispatches, liveBytes, pooledBytes, peakBytes } = this.#counts
-    return { submits, dispatches, pipelines: this.#pipelines.size, liveBytes, pooledBytes, peakBytes }
+    const { buffers: _, ...counts } = this.#counts
+    return { ...counts, pipelines: this.#pipelines.size }
   }
 
   /** Rejects once anything has gone wrong on the device. */
@@ -83,40 +162,90 @@ export class Device {
     if (this.failure !== null) throw this.failure
   }
 
+  /** Fails where an array of so many bytes cannot be, whatever memory there is. */
+  requireFit(bytes: number, what: string): void {
+    const { maxBufferSize, maxStorageBufferBindingSize } = this.gpu.limits
+    const limit = Math.min(maxBufferSize, maxStorageBufferBindingSize)
+    const { liveBytes } = this.#counts
+    if (bytes > limit) throw new OutOfMemoryError({ wanted: what, wantedBytes: bytes, limit, liveBytes })
+  }
+
+  /** Notes what the intermediates of a program take. */
+  planned(bytes: number): void {
+    this.#counts.plannedBytes = Math.max(this.#counts.plannedBytes, bytes)
+  }
+
   /** A buffer of at least `bytes` whose contents are arbitrary. `what` it is for goes into the error if there is none. */
   async allocate(bytes: number, what: string): Promise<GPUBuffer> {
+    this.requireFit(bytes, what)
     const size = Math.max(1, Math.ceil(bytes / granule)) * granule
-    const { maxBufferSize, maxStorageBufferBindingSize } = this.gpu.limits
-    const most = Math.min(maxBufferSize, maxStorageBufferBindingSize)
-    if (size > most)
-      throw new RangeError(`device: ${what} has ${bytes} bytes, but an array can have ${most} here; split it`)
+    const counts = this.#counts
+    const { bytes: many, buffers } = this.#collectAt
+    if (counts.liveBytes + size > many || counts.liveBuffers >= buffers) await this.#collect()
     const pooled = this.#free.get(size)?.pop()
-    if (pooled !== undefined) this.#counts.pooledBytes -= size
+    if (pooled !== undefined) counts.pooledBytes -= size
     const buffer = pooled ?? (await this.#create(size, what))
-    this.#counts.liveBytes += size
-    this.#counts.peakBytes = Math.max(
-      this.#counts.peakBytes,
-      this.#counts.liveBytes + this.#counts.pooledBytes,
-    )
+    counts.liveBytes += size
+    counts.liveBuffers += 1
+    counts.peakBytes = Math.max(counts.peakBytes, counts.liveBytes + counts.pooledBytes)
     return buffer
   }
 
+  /** Frees arrays that nobody holds. What stays in use says when to ask again, so that this is rare. */
+  async #collect(): Promise<void> {
+    await collect()
+    const { liveBytes, liveBuffers } = this.#counts
+    this.#collectAt = {
+      bytes: Math.max(calmBytes, 2 * liveBytes),
+      buffers: Math.max(calmBuffers, 2 * liveBuffers),
+    }
+  }
+
+  /** A new buffer. The system may refuse a large one; then all that can be freed is, and it is asked again. */
   async #create(size: number, what: string): Promise<GPUBuffer> {
     if (size < largeBytes) return this.gpu.createBuffer({ size, usage: storageUsage })
+    const make = () => this.gpu.createBuffer({ size, usage: storageUsage })
+    try {
+      return await this.#withMemory(size, what, make)
+    } catch (error) {
+      if (!(error instanceof OutOfMemoryError)) throw error
+    }
+    await collect()
+    await this.until(this.gpu.queue.onSubmittedWorkDone())
+    for (const buffer of [...this.#free.values()].flat()) buffer.destroy()
+    this.#free.clear()
+    this.#counts.pooledBytes = 0
+    return this.#withMemory(size, what, make)
+  }
+
+  /** `f()`, where what it asks of the system may be refused. */
+  async #withMemory<T>(bytes: number, what: string, f: () => T): Promise<T> {
     this.gpu.pushErrorScope('out-of-memory')
-    const buffer = this.gpu.createBuffer({ size, usage: storageUsage })
-    const error = await this.gpu.popErrorScope()
-    if (error === null) return buffer
+    let made: T
+    let refused: string | undefined
+    try {
+      made = f()
+    } finally {
+      refused = (await this.until(this.gpu.popErrorScope()))?.message
+    }
+    if (refused === undefined) return made
     const { liveBytes } = this.#counts
-    throw new Error(
-      `device: out of memory for ${what}, ${size} bytes, with ${liveBytes} in use; dispose of arrays or use smaller ones`,
-    )
+    throw new OutOfMemoryError({ wanted: what, wantedBytes: bytes, limit: null, liveBytes, cause: refused })
+  }
+
+  /** Puts an array's words into a buffer. */
+  async write(buffer: GPUBuffer, data: ArrayBufferView, what: string): Promise<void> {
+    const put = () => this.gpu.queue.writeBuffer(buffer, 0, data as GPUAllowSharedBufferSource)
+    if (data.byteLength < largeBytes) put()
+    else await this.#withMemory(data.byteLength, what, put)
   }
 
   /** Takes a buffer back. What was submitted before still finds its contents. */
   recycle(buffer: GPUBuffer): void {
     const { size } = buffer
     this.#counts.liveBytes -= size
+    this.#counts.liveBuffers -= 1
+    if (this.failure !== null) return
     if (this.#counts.pooledBytes + size > maxPooledBytes) {
       buffer.destroy()
       return
@@ -157,17 +286,16 @@ export class Device {
     this.gpu.pushErrorScope('validation')
     const module = this.gpu.createShaderModule({ label: name, code: wgsl })
     this.gpu.popErrorScope().catch(() => {})
-    const created = this.gpu
-      .createComputePipelineAsync({
-        label: name,
-        layout: this.gpu.createPipelineLayout({ bindGroupLayouts: [this.layout(inputs)] }),
-        compute: { module, entryPoint: 'main' },
-      })
-      .catch((error: Error) => {
-        throw new Error(
-          `device: kernel ${name} did not compile: ${error.message}; this is a defect of the compiler`,
-        )
-      })
+    const asked = this.gpu.createComputePipelineAsync({
+      label: name,
+      layout: this.gpu.createPipelineLayout({ bindGroupLayouts: [this.layout(inputs)] }),
+      compute: { module, entryPoint: 'main' },
+    })
+    const created = this.until(asked).catch((error: Error) => {
+      if (error instanceof DeviceError) throw error
+      const { liveBytes } = this.#counts
+      throw new CompileError({ kernel: name, wgsl, message: error.message, liveBytes })
+    })
     this.#pipelines.set(wgsl, created)
     return created
   }
@@ -177,7 +305,9 @@ export class Device {
     this.gpu.queue.submit([commands])
     this.#counts.submits += 1
     this.#counts.dispatches += dispatches
-    this.#inFlight.push(this.gpu.queue.onSubmittedWorkDone())
+    const done = this.until(this.gpu.queue.onSubmittedWorkDone())
+    done.catch(() => {}) // reported to whoever reads
+    this.#inFlight.push(done)
   }
 
   /** Waits until few enough programs are in flight. */
@@ -187,30 +317,42 @@ export class Device {
 
   /** Waits until everything submitted has run. */
   async drain(): Promise<void> {
-    await this.gpu.queue.onSubmittedWorkDone()
+    await this.until(this.gpu.queue.onSubmittedWorkDone())
     this.#inFlight.length = 0
     this.check()
   }
 
-  /** The first `bytes` of a buffer, when everything submitted so far has run. */
-  async read(buffer: GPUBuffer, bytes: number): Promise<ArrayBuffer> {
+  /** The first `bytes` of a buffer, when everything submitted so far has run: `copied` once that is asked for. */
+  async read(buffer: GPUBuffer, bytes: number, what: string): Promise<{ copied: Promise<ArrayBuffer> }> {
     const size = Math.max(4, bytes)
-    const staging = this.gpu.createBuffer({ size, usage: readUsage })
+    const make = () => this.gpu.createBuffer({ size, usage: readUsage })
+    const staging = size < largeBytes ? make() : await this.#withMemory(size, `a copy of ${what}`, make)
     const encoder = this.gpu.createCommandEncoder()
     encoder.copyBufferToBuffer(buffer, 0, staging, 0, size)
     this.gpu.queue.submit([encoder.finish()])
-    await staging.mapAsync(mapMode.READ)
-    this.check()
-    const copy = staging.getMappedRange().slice(0, bytes)
-    staging.destroy()
-    return copy
+    return { copied: this.#contents(staging, bytes) }
+  }
+
+  async #contents(staging: GPUBuffer, bytes: number): Promise<ArrayBuffer> {
+    try {
+      await this.until(staging.mapAsync(mapMode.READ))
+      this.check()
+      return staging.getMappedRange().slice(0, bytes)
+    } finally {
+      staging.destroy()
+    }
   }
 }
 
 let opening: Promise<Device> | null = null
+let opened: Device | null = null
 
-/** The device of this thread, opened at its first use. */
+/** The device of this thread, opened at its first use, and anew after it was lost. */
 export const openDevice = (): Promise<Device> => {
-  opening ??= Device.open()
+  opening ??= Device.open().then((device) => {
+    if (device.failure === null) opened = device
+    else opening = null
+    return device
+  })
   return opening
 }

@@ -2,6 +2,7 @@
 
 export type { Candidate } from './adapter.ts'
 export type { DeviceStatistics } from './device.ts'
+export { CompileError, DeviceError, DeviceLostError, OutOfMemoryError } from './errors.ts'
 export { Program } from './program.ts'
 export { type DeviceReport, deviceReport } from './report.ts'
-export { launch, read, release, Storage, statistics, synchronize } from './runtime.ts'
+export { launch, type Origin, read, release, Storage, statistics, synchronize } from './runtime.ts'

@@ -16,6 +16,8 @@ interface DispatchStep {
   readonly wgsl: string
   readonly inputs: readonly Place[]
   readonly output: Place
+  /** The type and the bytes of what it writes. */
+  readonly result: { readonly type: string; readonly bytes: number }
   readonly workgroups: readonly [number, number, number]
 }
 
@@ -42,6 +44,7 @@ interface LoopStep {
 
 interface HostStep {
   readonly kind: 'host'
+  readonly name: string
   readonly inputs: readonly { readonly place: Place; readonly bytes: number }[]
   readonly outputs: readonly Place[]
   readonly guard: Place | null
@@ -123,6 +126,7 @@ export class Program {
     readonly pipelines: ReadonlyMap<DispatchStep, GPUComputePipeline>
   }> | null = null
   readonly #bindGroups = new Map<string, GPUBindGroup>()
+  #device: Device | null = null
   readonly #numbers = new Map<DispatchStep, number>()
 
   constructor(compile: (maxInputs: number) => ProgramPlan) {
@@ -134,9 +138,19 @@ export class Program {
   }
 
   #prepare(device: Device) {
+    if (this.#device !== device) {
+      this.#device = device
+      this.#ready = null
+      this.#bindGroups.clear()
+    }
     this.#ready ??= (async () => {
       const plan = this.#compile(device.maxInputs)
-      const made = dispatchesOf(plan).map(
+      const steps = dispatchesOf(plan)
+      for (const { name, output, result } of steps)
+        if (output.kind === 'slot')
+          device.requireFit(result.bytes, `the intermediate ${result.type} of kernel ${name}`)
+      device.planned(plan.slots.reduce((total, bytes) => total + bytes, 0))
+      const made = steps.map(
         async (step) => [step, await device.pipeline(step.wgsl, step.name, step.inputs.length)] as const,
       )
       return { plan, pipelines: new Map(await Promise.all(made)) }
@@ -233,17 +247,21 @@ class Run {
   async #host(step: HostStep, bufferOf: (place: Place) => GPUBuffer): Promise<void> {
     if (step.guard !== null && !(await this.#isTrue(bufferOf(step.guard)))) return
     this.#commands.submit()
-    const words = step.inputs.map(({ place, bytes }) => this.#device.read(bufferOf(place), bytes))
+    const words = step.inputs.map(({ place, bytes }) => this.#read(bufferOf(place), bytes, step.name))
     const results = step.run(await Promise.all(words))
     for (const [k, data] of results.entries())
-      if (data.byteLength > 0)
-        this.#device.gpu.queue.writeBuffer(bufferOf(step.outputs[k]!), 0, data as GPUAllowSharedBufferSource)
+      if (data.byteLength > 0) await this.#device.write(bufferOf(step.outputs[k]!), data, step.name)
   }
 
   /** Whether the first word of a buffer is not zero, once everything so far has run. */
   async #isTrue(buffer: GPUBuffer): Promise<boolean> {
     this.#commands.submit()
-    const [word] = new Uint32Array(await this.#device.read(buffer, 4))
+    const [word] = new Uint32Array(await this.#read(buffer, 4, 'the condition of a loop'))
     return word !== 0
+  }
+
+  async #read(buffer: GPUBuffer, bytes: number, what: string): Promise<ArrayBuffer> {
+    const { copied } = await this.#device.read(buffer, bytes, what)
+    return copied
   }
 }

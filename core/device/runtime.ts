@@ -3,7 +3,9 @@
 
 import './gpu.ts'
 import type { HostData } from '../dtype.ts'
+import { type Site, showSite } from '../source.ts'
 import { type Device, type DeviceStatistics, openDevice } from './device.ts'
+import { type About, DeviceError } from './errors.ts'
 import type { Program } from './program.ts'
 
 /** Where an array's words are: still on the host, to be computed, on the device, or nowhere any more. */
@@ -14,47 +16,97 @@ type State =
   | { readonly kind: 'failed'; readonly error: Error }
   | { readonly kind: 'released' }
 
+/** Who asked for an array, for errors. */
+export interface Origin {
+  /** the operation or the compiled function */
+  readonly operation: string
+  readonly site: Site | null
+}
+
 /** The words of one array. */
 export class Storage {
   readonly bytes: number
   /** What the array is, for errors. */
   readonly what: string
+  readonly origin: Origin
   state: State
   /** Why it must not be used any more. */
   gone: string | null = null
+  /** Programs and reads in the queue that use it: its memory goes back after the last of them. */
+  uses = 0
+  /** The scope that disposes of it; it lists what has memory still. */
+  scope: Set<Storage> | null = null
 
-  constructor(bytes: number, what: string, data?: HostData) {
+  constructor(bytes: number, what: string, data: HostData | null, origin: Origin) {
     this.bytes = bytes
     this.what = what
-    this.state = data === undefined ? { kind: 'pending' } : { kind: 'host', data }
+    this.origin = origin
+    this.state = data === null ? { kind: 'pending' } : { kind: 'host', data }
   }
+}
+
+/** A failure of the device as one about this array. */
+async function about(storage: Storage, error: unknown, fate: About['fate']): Promise<unknown> {
+  if (!(error instanceof DeviceError)) return error
+  const { what: tensor, bytes, origin } = storage
+  return error.about({
+    operation: origin.operation,
+    tensor,
+    bytes,
+    source: await showSite(origin.site),
+    fate,
+  })
 }
 
 let tail: Promise<unknown> = Promise.resolve()
 
+/** The device that computed last; after a failure it is another than the open one. */
+let last: Device | null = null
+
 /** Runs `work` after everything asked for before. */
-function enqueue<T>(work: (device: Device) => Promise<T>): Promise<T> {
-  const done = tail.then(async () => {
-    const device = await openDevice()
-    device.check()
-    return work(device)
-  })
+function inTurn<T>(work: () => Promise<T>): Promise<T> {
+  const done = tail.then(work)
   tail = done.catch(() => {})
   return done
 }
 
+/** Runs `work` on the device, opened where there is none, after everything asked for before. */
+const enqueue = <T>(work: (device: Device) => Promise<T>): Promise<T> =>
+  inTurn(async () => {
+    const device = await openDevice()
+    last = device
+    try {
+      device.check()
+      return await work(device)
+    } catch (error) {
+      throw await device.blame(error)
+    }
+  })
+
 /** The buffer of an argument, uploaded if it is still on the host. */
 async function bufferOf(device: Device, storage: Storage): Promise<GPUBuffer> {
   const { state } = storage
-  if (state.kind === 'device') return state.buffer
   if (state.kind === 'failed') throw state.error
+  if (state.kind === 'device') {
+    if (state.device.failure !== null) throw await about(storage, state.device.failure, 'is lost')
+    return state.buffer
+  }
   if (state.kind !== 'host')
     throw new Error(`run: ${storage.what} is ${state.kind}; this is a defect of the runtime`)
-  const buffer = await device.allocate(storage.bytes, storage.what)
-  if (state.data.byteLength > 0)
-    device.gpu.queue.writeBuffer(buffer, 0, state.data as GPUAllowSharedBufferSource)
+  const buffer = await allocate(device, storage)
+  if (state.data.byteLength > 0) await device.write(buffer, state.data, storage.what)
   storage.state = { kind: 'device', buffer, device }
   return buffer
+}
+
+/** A buffer for an array; an error says whose it would have been. */
+async function allocate(device: Device, storage: Storage): Promise<GPUBuffer> {
+  const { what, bytes } = storage
+  try {
+    return await device.allocate(bytes, what)
+  } catch (error) {
+    throw await about(storage, error, 'was not computed')
+  }
 }
 
 /** Asks for a program to run on `inputs`, filling `outputs`; the buffers of `donated` go back to the pool after it. */
@@ -64,55 +116,84 @@ export function launch(
   outputs: readonly Storage[],
   donated: readonly Storage[],
 ): void {
+  const held = [...inputs, ...outputs, ...donated]
+  for (const storage of held) storage.uses += 1
+  const settle = (): void => {
+    for (const storage of donated) free(storage)
+    for (const storage of held) unuse(storage)
+  }
   enqueue(async (device) => {
     const targets: GPUBuffer[] = []
     try {
       await device.throttle()
+      for (const output of outputs) device.requireFit(output.bytes, output.what)
       const sources: GPUBuffer[] = []
       for (const input of inputs) sources.push(await bufferOf(device, input))
-      for (const output of outputs) targets.push(await device.allocate(output.bytes, output.what))
+      for (const output of outputs) targets.push(await allocate(device, output))
       await program.run(device, sources, targets)
     } catch (error) {
       for (const target of targets) device.recycle(target)
       throw error
-    } finally {
-      for (const storage of donated) free(storage)
     }
     for (const [k, output] of outputs.entries())
       output.state = { kind: 'device', buffer: targets[k]!, device }
-  }).catch((error: Error) => {
+  }).then(settle, (error: Error) => {
     for (const output of outputs) output.state = { kind: 'failed', error }
+    settle()
   })
 }
 
 function free(storage: Storage): void {
   if (storage.state.kind === 'device') storage.state.device.recycle(storage.state.buffer)
   storage.state = { kind: 'released' }
+  storage.scope?.delete(storage)
 }
 
-/** Gives the memory of an array back, after everything asked for before. */
+function unuse(storage: Storage): void {
+  storage.uses -= 1
+  if (storage.uses === 0 && storage.gone !== null) free(storage)
+}
+
+/** Gives the memory of an array back, once what was asked for before has used it. */
 export function release(storage: Storage, reason: string): void {
   if (storage.gone !== null) return
   storage.gone = reason
-  tail = tail.then(() => free(storage))
+  if (storage.uses === 0) free(storage)
 }
 
 /** The words of an array, once it is computed. */
 export async function read(storage: Storage): Promise<ArrayBuffer> {
   if (storage.state.kind === 'host') return storage.state.data.slice().buffer as ArrayBuffer
-  let copy: Promise<ArrayBuffer> | null = null
-  await enqueue(async (device) => {
+  storage.uses += 1
+  try {
+    const { copied } = await inTurn(() => copyOf(storage)).finally(() => unuse(storage))
+    return await copied
+  } catch (error) {
     const { state } = storage
-    if (state.kind === 'failed') throw state.error
-    if (state.kind === 'released') throw new Error(`data: ${storage.what} ${storage.gone}`)
-    copy = device.read(await bufferOf(device, storage), storage.bytes)
-    copy.catch(() => {}) // reported to the reader below
-  })
-  return copy!
+    throw await about(storage, error, state.kind === 'device' ? 'is lost' : 'was not computed')
+  }
 }
 
-/** Resolves when everything asked for so far has run, and rejects if the device failed. */
-export const synchronize = (): Promise<void> => enqueue((device) => device.drain())
+/** Asks for a copy of an array on the host. */
+async function copyOf(storage: Storage): Promise<{ readonly copied: Promise<ArrayBuffer> }> {
+  const { state, what, bytes } = storage
+  if (state.kind === 'failed') throw state.error
+  if (state.kind === 'released') throw new Error(`data: ${what} ${storage.gone}`)
+  if (state.kind === 'host') return { copied: Promise.resolve(state.data.slice().buffer as ArrayBuffer) }
+  if (state.kind === 'pending') throw new Error(`data: ${what} is pending; this is a defect of the runtime`)
+  const { device, buffer } = state
+  device.check()
+  try {
+    const { copied } = await device.read(buffer, bytes, what)
+    copied.catch(() => {}) // reported to the reader
+    return { copied }
+  } catch (error) {
+    throw await device.blame(error)
+  }
+}
+
+/** Resolves when everything asked for so far has run, and rejects if the device failed meanwhile. */
+export const synchronize = (): Promise<void> => inTurn(async () => last?.drain())
 
 /** What the device did and holds, when everything asked for so far has been submitted. */
-export const statistics = (): Promise<DeviceStatistics> => enqueue(async (device) => device.statistics)
+export const statistics = (): Promise<DeviceStatistics> => inTurn(async () => (await openDevice()).statistics)

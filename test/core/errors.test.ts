@@ -244,7 +244,7 @@ describe('messages', () => {
       a donated array again
         Error step: argument 0 was donated to an earlier call of step; use the tree that call returned
       a donated array in an operation
-        Error evaluate: a captured array was donated to an earlier call of step; use the tree that call returned
+        Error add: operand 0 was donated to an earlier call of step; use the tree that call returned
       reading a donated array
         Error data: f32[1] was donated to an earlier call of step; use the tree that call returned
       a disposed array as an argument

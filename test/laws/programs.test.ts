@@ -166,7 +166,9 @@ test('kernels that may read few arrays compute the same', async () => {
       const plan = compile(graph, most)
       for (const step of plan.steps)
         if (step.kind === 'dispatch') expect(step.inputs.length).toBeLessThanOrEqual(most)
-      const outputs = graph.outputs.map(({ aval }) => new Tensor(aval))
+      const outputs = graph.outputs.map(
+        ({ aval }) => new Tensor(aval, null, { operation: 'plan', site: null }),
+      )
       launch(
         new Program(() => plan),
         tensors.map(({ storage }) => storage),
