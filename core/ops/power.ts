@@ -34,8 +34,7 @@ function powerByProducts(x: Scalar, exponent: number): Scalar {
 
 /** `x` to a whole power, by multiplication. */
 export function integerPow(x: ArrayLike, exponent: number): Value {
-  if (!Number.isInteger(exponent))
-    throw new RangeError(`integerPow: ${exponent} is no whole number; use exp(mul(exponent, log(x)))`)
+  if (!Number.isInteger(exponent)) throw new RangeError(`integerPow: ${exponent} is no whole number; use pow`)
   const [base] = operands('integerPow', [x])
   if (exponent < 0 && base!.dtype !== 'f32')
     throw new RangeError(`integerPow: ${base!.aval} to the power ${exponent} is a fraction; cast it to f32`)
