@@ -3,7 +3,7 @@
 import * as scalar from '../scalar.ts'
 import { toArray } from '../trace.ts'
 import type { ArrayLike, Value } from '../value.ts'
-import { isNan, where } from './arithmetic.ts'
+import { greater, isNan, where } from './arithmetic.ts'
 import { bitwiseAnd, bitwiseNot, bitwiseOr, bitwiseXor } from './bits.ts'
 import { cast, unary } from './elementwise.ts'
 
@@ -50,6 +50,6 @@ const largest = 3.4028234663852886e38
 export function nanToNum(x: ArrayLike): Value {
   const value = toArray(x)
   if (value.dtype !== 'f32') return value
-  const ends = where(value.greater(0), largest, -largest)
+  const ends = where(greater(value, 0), largest, -largest)
   return where(isNan(value), 0, where(isInf(value), ends, value))
 }

@@ -4,7 +4,7 @@ import type { Scalar } from '../scalar.ts'
 import * as scalar from '../scalar.ts'
 import { constant } from '../scalar.ts'
 import { bind } from '../trace.ts'
-import { type ArrayLike, onesLike, Value } from '../value.ts'
+import { type ArrayLike, onesLike, type Value } from '../value.ts'
 import { div, equal, maximum, minimum, mul, sub, where } from './arithmetic.ts'
 import { exp2Scalar, inf, log, nan, settled, sqrt } from './elementary.ts'
 import { add, binary, elementwise, operands, unary } from './elementwise.ts'
@@ -34,8 +34,7 @@ function powerByProducts(x: Scalar, exponent: number): Scalar {
 
 /** `x` to a whole power, by multiplication. */
 export function integerPow(x: ArrayLike, exponent: number): Value {
-  if (!Number.isInteger(exponent))
-    throw new RangeError(`integerPow: ${exponent} is no whole number; use exp(mul(exponent, log(x)))`)
+  if (!Number.isInteger(exponent)) throw new RangeError(`integerPow: ${exponent} is no whole number; use pow`)
   const [base] = operands('integerPow', [x])
   if (exponent < 0 && base!.dtype !== 'f32')
     throw new RangeError(`integerPow: ${base!.aval} to the power ${exponent} is a fraction; cast it to f32`)
@@ -179,9 +178,12 @@ const powPrimitive = binary({
   },
 })
 
+/** Whole powers of floats beyond this one are not products, whose roundings would add up. */
+const mostProducts = 16
+
 /**
- * `x^y`, broadcasting. A whole JavaScript number as `y` means products, as `integerPow`; integers to the power of integers
- * wrap. Of floats, NaN where `x < 0` and `y` is no whole number; anything to the power 0 is 1.
+ * `x^y`, broadcasting. A whole JavaScript number as `y` means products, as `integerPow`, of floats up to the 16th power; integers
+ * to the power of integers wrap. Of floats, NaN where `x < 0` and `y` is no whole number; anything to the power 0 is 1.
  *
  * @example
  * ```ts
@@ -190,9 +192,9 @@ const powPrimitive = binary({
  * ```
  */
 export function pow(x: ArrayLike, y: ArrayLike): Value {
-  if (typeof y === 'number' && Number.isInteger(y) && Math.abs(y) < 2 ** 31 && x instanceof Value)
-    return integerPow(x, y)
   const [base, exponent] = operands('pow', [x, y])
+  const isWhole = typeof y === 'number' && Number.isInteger(y)
+  if (isWhole && (base!.dtype !== 'f32' || Math.abs(y) <= mostProducts)) return integerPow(base!, y)
   return powPrimitive(base!, exponent!)
 }
 pow.primitive = powPrimitive.primitive

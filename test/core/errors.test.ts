@@ -202,7 +202,7 @@ describe('messages', () => {
       bits of a bool
         TypeError bitcast: bool[3] has no bits of its own; cast it first
       a fractional power
-        RangeError integerPow: 0.5 is no whole number; use exp(mul(exponent, log(x)))
+        RangeError integerPow: 0.5 is no whole number; use pow
       a negative power of integers
         RangeError integerPow: i32[3] to the power -1 is a fraction; cast it to f32
       a fraction among integers

@@ -65,6 +65,7 @@ export const elementwise: readonly NumberRow[] = [
   row('integerPow, 10', (x) => ops.integerPow(x!, 10), [from(-1000, 1000, 0.01)], { ulps: 9 }),
   row('integerPow, -1', (x) => ops.integerPow(x!, -1), [from(-1e37, 1e37, 1e-37)], { ulps: 2.5 }),
   row('pow', (x, y) => ops.pow(x!, y!), [from(0.01, 100, 0.01), from(-15, 15, 0.1)], { ulps: 3 }),
+  row('pow, to the 37th', (x) => ops.pow(x!, 37), [from(-10, 10, 0.1)], { ulps: 3 }),
   row('pow, base near 1', (x, y) => ops.pow(x!, y!), [from(0.999, 1.001, 0.999), from(-6e4, 6e4)], {
     ulps: 3,
   }),

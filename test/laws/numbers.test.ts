@@ -87,6 +87,11 @@ describe('JAX at the corners', () => {
     ceil: (x) => ops.ceil(x),
     relu: (x) => ops.relu(x),
     logistic: (x) => ops.logistic(x),
+    expm1: (x) => ops.expm1(x),
+    log1p: (x) => ops.log1p(x),
+    round: (x) => ops.round(x),
+    erf: (x) => ops.erf(x),
+    softplus: (x) => ops.logAddExp(x, 0),
     sin: (x) => ops.sin(x),
     cos: (x) => ops.cos(x),
   }
@@ -98,7 +103,12 @@ describe('JAX at the corners', () => {
     maximum: (x, y) => ops.maximum(x, y),
     minimum: (x, y) => ops.minimum(x, y),
     div: (x, y) => ops.div(x, y),
-    'clip to [-1, 1]': (x) => ops.minimum(ops.maximum(x, -1), 1),
+    pow: (x, y) => ops.pow(x, y),
+    'rem (lax.rem)': (x, y) => ops.rem(x, y),
+    'remainder (jnp, floored)': (x, y) => ops.mod(x, y),
+    'floor_divide (jnp)': (x, y) => ops.floorDivide(x, y),
+    logaddexp: (x, y) => ops.logAddExp(x, y),
+    'clip to [-1, 1]': (x) => ops.clip(x, { min: -1, max: 1 }),
     'integer_pow 3': (x) => ops.integerPow(x, 3),
     'integer_pow -1': (x) => ops.integerPow(x, -1),
   }
@@ -161,13 +171,22 @@ describe('JAX at the corners', () => {
     }
   })
 
+  const quotients = {
+    'lax.rem': ops.rem,
+    floor_divide: ops.floorDivide,
+    remainder: ops.mod,
+  } as Named<F>
+  const shifts = {
+    shift_left: ops.shiftLeft,
+    'jnp right_shift': ops.shiftRight,
+    shift_right_logical: ops.shiftRightLogical,
+  } as Named<F>
   const integer: Named<Named<F>> = {
     wrapping: { add: ops.add, sub: ops.sub, mul: ops.mul } as Named<F>,
-    shift: { shift_left: ops.shiftLeft, 'jnp right_shift': ops.shiftRight } as Named<F>,
-    'shift by the width or more': {
-      shift_left: ops.shiftLeft,
-      'jnp right_shift': ops.shiftRight,
-    } as Named<F>,
+    quotient: quotients,
+    'quotient (xla-cpu, implementation-defined)': quotients,
+    shift: shifts,
+    'shift by the width or more': shifts,
     bitwise: {
       and: ops.bitwiseAnd,
       or: ops.bitwiseOr,
@@ -175,7 +194,15 @@ describe('JAX at the corners', () => {
       maximum: ops.maximum,
       minimum: ops.minimum,
     } as Named<F>,
-    unary: { neg: ops.neg, not: ops.bitwiseNot, square: ops.square } as Named<F>,
+    unary: {
+      neg: ops.neg,
+      not: ops.bitwiseNot,
+      square: ops.square,
+      abs: ops.abs,
+      sign: ops.sign,
+      popcount: ops.populationCount,
+      clz: ops.countLeadingZeros,
+    } as Named<F>,
     true_divide: { out: ops.div } as Named<F>,
   }
   test.each(Object.entries(integer))('integers, %s', async (family, functions) => {
@@ -196,6 +223,8 @@ describe('JAX at the corners', () => {
       gt: ops.greater,
       ge: ops.greaterEqual,
       'isnan(a)': (a) => ops.isNan(a!),
+      'isfinite(a)': (a) => ops.isFinite(a!),
+      'isinf(a)': (a) => ops.isInf(a!),
     } as Named<F>
     const all = jit((...xs: Value[]) => Object.values(functions).map((f) => f(...xs)))
     const found = await toHosts(all(...jax.compare.in.map((x) => toTensor(ofGolden(x)))))
