@@ -211,10 +211,14 @@ export class Device {
       if (!(error instanceof OutOfMemoryError)) throw error
     }
     await collect()
-    await this.until(this.gpu.queue.onSubmittedWorkDone())
     for (const buffer of [...this.#free.values()].flat()) buffer.destroy()
     this.#free.clear()
     this.#counts.pooledBytes = 0
+    // Dawn frees what was destroyed when work submitted after that is done.
+    for (let turn = 0; turn < 2; turn++) {
+      this.gpu.queue.submit([])
+      await this.until(this.gpu.queue.onSubmittedWorkDone())
+    }
     return this.#withMemory(size, what, make)
   }
 
