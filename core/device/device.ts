@@ -211,10 +211,14 @@ export class Device {
       if (!(error instanceof OutOfMemoryError)) throw error
     }
     await collect()
-    await this.until(this.gpu.queue.onSubmittedWorkDone())
     for (const buffer of [...this.#free.values()].flat()) buffer.destroy()
     this.#free.clear()
     this.#counts.pooledBytes = 0
+    // Dawn frees what was destroyed when work submitted after that is done.
+    for (let turn = 0; turn < 2; turn++) {
+      this.gpu.queue.submit([])
+      await this.until(this.gpu.queue.onSubmittedWorkDone())
+    }
     return this.#withMemory(size, what, make)
   }
 
@@ -285,16 +289,19 @@ export class Device {
     // What is wrong with a module is reported by its pipeline, to the program that needs it and to no other.
     this.gpu.pushErrorScope('validation')
     const module = this.gpu.createShaderModule({ label: name, code: wgsl })
-    this.gpu.popErrorScope().catch(() => {})
+    const invalid = this.until(this.gpu.popErrorScope()).then(
+      (error) => error?.message,
+      () => undefined,
+    )
     const asked = this.gpu.createComputePipelineAsync({
       label: name,
       layout: this.gpu.createPipelineLayout({ bindGroupLayouts: [this.layout(inputs)] }),
       compute: { module, entryPoint: 'main' },
     })
-    const created = this.until(asked).catch((error: Error) => {
+    const created = this.until(asked).catch(async (error: Error) => {
       if (error instanceof DeviceError) throw error
       const { liveBytes } = this.#counts
-      throw new CompileError({ kernel: name, wgsl, message: error.message, liveBytes })
+      throw new CompileError({ kernel: name, wgsl, message: (await invalid) ?? error.message, liveBytes })
     })
     this.#pipelines.set(wgsl, created)
     return created

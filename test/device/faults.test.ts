@@ -194,7 +194,9 @@ describe('an invalid shader', () => {
     const dependent = await rejection(y.add(1).data(), CompileError)
     expect(dependent.operation).toBe('add')
     for (const { message } of [error, dependent]) expect(message).toMatch(form)
-    expect(shown(error)).toMatchInlineSnapshot()
+    expect(shown(error)).toMatchInlineSnapshot(
+      `"CompileError broken: f32[2] (test/device/faults.test.ts:L:C) was not computed, as kernel mul_sub did not compile (Error while parsing WGSL: :12:29 error: unresolved value 'nothing'); this is a defect of the compiler, report it"`,
+    )
     expect([...(await x.add(1).data())]).toEqual([2, 3])
   })
 
@@ -252,19 +254,21 @@ describe('too much memory', () => {
       expect(result).toMatchObject({
         error: {
           name: 'OutOfMemoryError',
-          tensor: 'f32[16777216]',
-          wantedBytes: 2 ** 26,
+          tensor: 'f32[134217728]',
+          wantedBytes: 2 ** 29,
           limit: null,
-          operation: 'add',
+          operation: 'evaluate',
         },
-        values: [2, 2],
-        later: 2,
+        values: [1, 1],
+        later: 1,
       })
       const { error } = result as { error: OutOfMemoryError }
-      expect(error.liveBytes).toBeGreaterThanOrEqual(2 ** 27)
+      expect(error.liveBytes).toBeGreaterThanOrEqual(2 ** 29)
       expect(error.source).toMatch(/^test\/device\/faults\.memory\.ts:\d+:\d+$/)
       expect(error.message).toMatch(form)
-      expect(shown(error)).toMatchInlineSnapshot()
+      expect(shown(error)).toMatchInlineSnapshot(
+        `"OutOfMemoryError evaluate: f32[N] (test/device/faults.memory.ts:L:C) was not computed, as there is no memory for f32[N], N bytes, beside N in use; dispose of arrays or use smaller ones"`,
+      )
     },
   )
 })
