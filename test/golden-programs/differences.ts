@@ -5,3 +5,12 @@ export const differences: Readonly<Record<string, string>> = {
   'grad of take outside': 'take has no modes yet: it clamps',
   'pad with its gradient': 'pad has no value yet: it pads with zeros',
 }
+
+/**
+ * Programs whose meaning differs from JAX's in float64 by rounding alone, and of what: a constant of a program is an f32, in
+ * double precision too. They are compared less closely there, and the tests fail where one agrees to all its digits.
+ */
+export const roundedConstants: Readonly<Record<string, string>> = {
+  'gelu both ways': '√(2/π) and 0.044715; √½',
+  'special functions with their gradients': '√π/2 in the derivative of erfInv',
+}
