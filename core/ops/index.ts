@@ -27,6 +27,8 @@ export {
   threefry2x32,
 } from './bits.ts'
 export { contract, matmul } from './contract.ts'
+export { arange, eye, fullLike, linspace, meshgrid, tri } from './creation.ts'
+export { associativeScan, cumLogSumExp, cummax, cummin, cumprod, cumsum } from './cumulative.ts'
 export { logSoftmax, logSumExp, relu, softmax, stopGradient } from './derived.ts'
 export {
   abs,
@@ -46,7 +48,7 @@ export {
   tanh,
 } from './elementary.ts'
 export { add, cast } from './elementwise.ts'
-export { arange, iota, pick, scatterAdd, take } from './indexing.ts'
+export { iota, pick, scatterAdd, take } from './indexing.ts'
 export {
   broadcastTo,
   concatenate,
@@ -62,4 +64,37 @@ export {
   transpose,
   unstack,
 } from './movement.ts'
-export { argmax, max, mean, min, variance } from './reduction.ts'
+export { cross, dot, einsum, inner, kron, outer, tensordot, vdot } from './products.ts'
+export { argmax, argmin, max, mean, min, variance } from './reduction.ts'
+export {
+  diag,
+  diagonal,
+  diff,
+  ravel,
+  repeat,
+  roll,
+  rot90,
+  split,
+  swapaxes,
+  tile,
+  tril,
+  triu,
+} from './shaping.ts'
+export { argsort, searchSorted, sort, topK } from './sorting.ts'
+export {
+  all,
+  any,
+  average,
+  countNonzero,
+  median,
+  nanMax,
+  nanMean,
+  nanMin,
+  nanSum,
+  norm,
+  percentile,
+  prod,
+  ptp,
+  quantile,
+  std,
+} from './statistics.ts'

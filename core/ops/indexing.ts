@@ -34,9 +34,6 @@ export function iota(
 }
 iota.primitive = iotaPrimitive
 
-/** 0, 1, …, `size` - 1. */
-export const arange = (size: number, dtype: DType = 'i32'): Value => iota([size], { dtype })
-
 /** `x` and `indices` share their first `batch` axes; the others of `indices` take the place of `axis` in `x`. */
 type GatherParams = { readonly axis: number; readonly batch: number }
 type ScatterParams = GatherParams & { readonly size: number }
