@@ -3,7 +3,7 @@
 import type { DType } from '../dtype.ts'
 import { Aval } from '../shape.ts'
 import { toArray } from '../trace.ts'
-import { type ArrayLike, full, Value } from '../value.ts'
+import { type ArrayLike, full, type Value } from '../value.ts'
 import { div, equal, lessEqual, mul, sub } from './arithmetic.ts'
 import { add, cast, operands } from './elementwise.ts'
 import { iota } from './indexing.ts'
@@ -100,17 +100,15 @@ export function tri(rows: number, columns = rows, { k = 0, dtype = 'f32' }: Diag
   return cast(lessEqual(column, row), dtype)
 }
 
-interface Grid {
-  /** 'xy', the default: the first array runs along axis 1 and the second along axis 0. 'ij': each along its own axis. */
-  readonly indexing: 'xy' | 'ij'
-}
-
-/** The coordinates of a grid: one array for each vector, all of the grid's shape, along one axis of which it runs. Options come last. */
-export function meshgrid(...list: readonly (ArrayLike | Grid)[]): Value[] {
-  const isOptions = (x: ArrayLike | Grid | undefined): x is Grid =>
-    typeof x === 'object' && !(x instanceof Value)
-  const { indexing } = list.find(isOptions) ?? { indexing: 'xy' as const }
-  const xs = list.flatMap((x) => (isOptions(x) ? [] : [toArray(x)]))
+/**
+ * The coordinates of a grid: one array for each vector, all of the grid's shape, along one axis of which it runs. With
+ * indexing 'xy' the first runs along axis 1 and the second along axis 0; with 'ij' each along its own axis.
+ */
+export function meshgrid(
+  vectors: readonly ArrayLike[],
+  { indexing = 'xy' }: { readonly indexing?: 'xy' | 'ij' } = {},
+): Value[] {
+  const xs = vectors.map(toArray)
   const odd = xs.find(({ rank }) => rank > 1)
   if (odd) throw new TypeError(`meshgrid: ${odd.aval} is no vector; pass arrays of rank 1`)
   const axisOf = (k: number): number => (indexing === 'xy' && k < 2 && xs.length > 1 ? 1 - k : k)

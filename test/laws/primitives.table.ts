@@ -240,7 +240,7 @@ export const rows: readonly Row[] = [
   row('eye', (x) => ops.mul(x, ops.eye(2, 3)), [m23], exact),
   row('tri', (x) => ops.mul(x, ops.tri(2, 3)), [m23], exact),
   row('fullLike', (x) => ops.add(x, ops.fullLike(x, 2)), [ints], exact),
-  row('meshgrid', (x, y) => ops.meshgrid(x, y)[0]!, [floats([2]), floats([3])], exact),
+  row('meshgrid', (x, y) => ops.meshgrid([x, y])[0]!, [floats([2]), floats([3])], exact),
   ...(
     [
       ['dot', (x, y) => ops.dot(x, y), [m23, floats([3, 2])]],
