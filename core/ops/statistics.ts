@@ -127,7 +127,7 @@ export function average(
 }
 
 /** How a quantile that falls between two elements is made of them. */
-export type QuantileMethod = 'linear' | 'lower' | 'higher' | 'nearest' | 'midpoint'
+type QuantileMethod = 'linear' | 'lower' | 'higher' | 'nearest' | 'midpoint'
 
 interface QuantileOptions extends ReduceOptions {
   readonly method?: QuantileMethod
