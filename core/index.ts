@@ -26,6 +26,7 @@ export {
   Var,
 } from './graph.ts'
 export { evaluate, type JitOptions, jit } from './jit.ts'
+export * as linalg from './linalg/index.ts'
 export * from './ops/index.ts'
 export {
   type BatchAxis,
