@@ -9,7 +9,16 @@ import type { Primitive } from '../primitive.ts'
 import { bind, toArray } from '../trace.ts'
 import type { ArrayLike, Value } from '../value.ts'
 import { factorCholesky, factorEigh, factorQr, factorSvd, pseudoInverse } from './host.ts'
-import { diagonalOf, lowerPart, matrices, onDiagonal, onHost, squares, transposed } from './record.ts'
+import {
+  columnsFor,
+  diagonalOf,
+  lowerPart,
+  matrices,
+  onDiagonal,
+  onHost,
+  squares,
+  transposed,
+} from './record.ts'
 import { triangularSolve } from './solve.ts'
 
 const symmetric = (x: Value): Value => mul(add(x, transposed(x)), 0.5)
@@ -266,17 +275,11 @@ export function lstsq(
   options: { readonly rcond?: number } = {},
 ): [x: Value, residuals: Value, rank: Value, s: Value] {
   const left = matrices('linalg.lstsq', a)
-  const right = toArray(b)
+  const right = columnsFor('linalg.lstsq', left, b)
   const { rcond = largerExtent(left) * epsilon } = options
-  if (right.rank === 1) {
-    const [x, residuals, rank, s] = lstsq(left, expandDims(right, 1), options)
-    return [squeeze(x, -1), squeeze(residuals, -1), rank, s]
-  }
-  if (matrices('linalg.lstsq', right).shape.at(-2) !== left.shape.at(-2))
-    throw new TypeError(
-      `linalg.lstsq: the right-hand side ${right.aval} does not fit ${left.aval}; give as many rows`,
-    )
   const x = matmul(pinv(left, { rtol: rcond }), right)
+  const residuals = sum(square(sub(right, matmul(left, x))), { axis: -2 })
   const s = svd(left, { computeUv: false })
-  return [x, sum(square(sub(right, matmul(left, x))), { axis: -2 }), countAbove(s, rcond), s]
+  const single = (y: Value): Value => (toArray(b).rank === 1 ? squeeze(y, -1) : y)
+  return [single(x), single(residuals), countAbove(s, rcond), s]
 }

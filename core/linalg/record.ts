@@ -3,7 +3,7 @@
 
 import { equal, greater, where } from '../ops/arithmetic.ts'
 import { iota } from '../ops/indexing.ts'
-import { batchFirst, moveaxis, sum } from '../ops/movement.ts'
+import { batchFirst, expandDims, moveaxis, sum } from '../ops/movement.ts'
 import type { MaybeZero, NdArray, Primitive } from '../primitive.ts'
 import { Aval, type Shape, sizeOf } from '../shape.ts'
 import { bind, toArray } from '../trace.ts'
@@ -89,6 +89,19 @@ export function squares(op: string, x: ArrayLike): Value {
   if (rows !== columns)
     throw new TypeError(`${op}: the matrices of ${value.aval} are not square; make the last two axes equal`)
   return value
+}
+
+/** The right-hand sides of systems with the matrices `a`: a vector is one column. */
+export function columnsFor(op: string, a: Value, b: ArrayLike): Value {
+  const value = toArray(b)
+  const [rows] = extentsOf(a.shape)
+  if (value.dtype !== 'f32')
+    throw new TypeError(`${op}: the right-hand side ${value.aval} is not f32; cast it`)
+  if (value.shape.at(value.rank === 1 ? 0 : -2) !== rows)
+    throw new TypeError(
+      `${op}: the right-hand side ${value.aval} does not fit ${a.aval}; give [${rows}] or [..., ${rows}, columns]`,
+    )
+  return value.rank === 1 ? expandDims(value, 1) : value
 }
 
 /** The matrices with rows and columns exchanged. */

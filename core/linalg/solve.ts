@@ -9,7 +9,7 @@ import { broadcastShapes } from '../shape.ts'
 import { bind, toArray } from '../trace.ts'
 import { type ArrayLike, ones, type Value } from '../value.ts'
 import { cofactors, determinant, signAndLog, solveSquare, solveTriangle, type Triangle } from './host.ts'
-import { lowerPart, matrices, onDiagonal, onHost, squares, total, trace, transposed } from './record.ts'
+import { columnsFor, lowerPart, onDiagonal, onHost, squares, total, trace, transposed } from './record.ts'
 
 /** The tangents of `b - a x`, for the solution `x` of `a x = b`: what is solved for the tangent of `x`. */
 function residual(ta: MaybeZero, tb: MaybeZero, x: Value): Value {
@@ -68,16 +68,11 @@ const trianglePrimitive: Primitive<Triangle> = onHost<Triangle>({
 /** Applies a solver to matrices and right-hand sides whose leading axes broadcast; a vector is a single column. */
 function solveWith<P>(op: string, primitive: Primitive<P>, a: ArrayLike, b: ArrayLike, params: P): Value {
   const left = squares(op, a)
-  const right = toArray(b)
-  if (right.rank === 1) return squeeze(solveWith(op, primitive, left, expandDims(right, 1), params), -1)
-  const n = left.shape.at(-1)!
-  if (matrices(op, right).shape.at(-2) !== n)
-    throw new TypeError(
-      `${op}: the right-hand side ${right.aval} does not fit ${left.aval}; give [${n}] or [..., ${n}, columns]`,
-    )
+  const right = columnsFor(op, left, b)
   const leading = broadcastShapes(op, left.shape.slice(0, -2), right.shape.slice(0, -2))
   const spread = (x: Value): Value => broadcastTo(x, [...leading, ...x.shape.slice(-2)])
-  return bind(primitive, [spread(left), spread(right)], params)[0]!
+  const x = bind(primitive, [spread(left), spread(right)], params)[0]!
+  return toArray(b).rank === 1 ? squeeze(x, -1) : x
 }
 
 /**

@@ -215,11 +215,11 @@ describe('errors', () => {
       a batch that is not square: TypeError: linalg.cholesky: the matrices of f32[5,2,3] are not square; make the last two axes equal
       a vector for a matrix: TypeError: linalg.svd: f32[3] is no matrix; give an array of at least two axes
       integers: TypeError: linalg.det: i32[2,2] is not f32; cast it
-      a right-hand side of integers: TypeError: linalg.solve: i32[2,1] is not f32; cast it
-      a right-hand side that does not fit: TypeError: linalg.solve: the right-hand side f32[3,1] does not fit f32[2,2]; give [2] or [..., 2, columns]
+      a right-hand side of integers: TypeError: linalg.solve: the right-hand side i32[2] is not f32; cast it
+      a right-hand side that does not fit: TypeError: linalg.solve: the right-hand side f32[3] does not fit f32[2,2]; give [2] or [..., 2, columns]
       a right-hand side of too few rows: TypeError: linalg.triangularSolve: the right-hand side f32[5,2,3] does not fit f32[5,3,3]; give [3] or [..., 3, columns]
       batches that do not broadcast: TypeError: linalg.solve: shapes [5] and [2] do not broadcast: axis 0 is 5 on the left and 2 on the right; make them equal, or one of them 1
-      rows that differ in least squares: TypeError: linalg.lstsq: the right-hand side f32[3,1] does not fit f32[2,3]; give as many rows"
+      rows that differ in least squares: TypeError: linalg.lstsq: the right-hand side f32[3] does not fit f32[2,3]; give [2] or [..., 2, columns]"
     `)
   })
 })
