@@ -5,7 +5,7 @@ import { matmul } from '../ops/contract.ts'
 import { add, cast } from '../ops/elementwise.ts'
 import { batchFirst, broadcastTo, expandDims, moveaxis, reshape, slice, squeeze } from '../ops/movement.ts'
 import type { Batched, MaybeZero, Primitive } from '../primitive.ts'
-import { broadcastShapes } from '../shape.ts'
+import { broadcastShapes, sizeOf } from '../shape.ts'
 import { bind, toArray } from '../trace.ts'
 import { type ArrayLike, ones, type Value } from '../value.ts'
 import { cofactors, determinant, signAndLog, solveSquare, solveTriangle, type Triangle } from './host.ts'
@@ -69,10 +69,18 @@ const trianglePrimitive: Primitive<Triangle> = onHost<Triangle>({
 function solveWith<P>(op: string, primitive: Primitive<P>, a: ArrayLike, b: ArrayLike, params: P): Value {
   const left = squares(op, a)
   const right = columnsFor(op, left, b)
+  const solution = (a: Value, b: Value): Value => bind(primitive, [a, b], params)[0]!
+  if (toArray(b).rank === 1) return squeeze(solveWith(op, primitive, left, right, params), -1)
+  if (left.rank === 2 && right.rank > 2) {
+    // One matrix for all: more columns of one system.
+    const rowsFirst = moveaxis(right, -2, 0)
+    const [rows] = rowsFirst.shape
+    const x = solution(left, reshape(rowsFirst, [rows!, sizeOf(rowsFirst.shape.slice(1))]))
+    return moveaxis(reshape(x, rowsFirst.shape), 0, -2)
+  }
   const leading = broadcastShapes(op, left.shape.slice(0, -2), right.shape.slice(0, -2))
   const spread = (x: Value): Value => broadcastTo(x, [...leading, ...x.shape.slice(-2)])
-  const x = bind(primitive, [spread(left), spread(right)], params)[0]!
-  return toArray(b).rank === 1 ? squeeze(x, -1) : x
+  return solution(spread(left), spread(right))
 }
 
 /**
