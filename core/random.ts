@@ -3,18 +3,17 @@
 // made of them by arithmetic agrees to rounding.
 
 import { evaluate } from './jit.ts'
-import { binary } from './ops/elementwise.ts'
 import {
   add,
   argmax,
+  argsort,
   bitcast,
-  bitwiseAnd,
   bitwiseOr,
   bitwiseXor,
   cast,
-  equal,
-  expandDims,
-  greater,
+  cumsum,
+  erf,
+  erfInv,
   iota,
   less,
   lessEqual,
@@ -24,19 +23,17 @@ import {
   minimum,
   mul,
   neg,
+  rem,
   reshape,
-  scatterAdd,
+  searchSorted,
   shiftRight,
   slice,
-  sqrt,
   stack,
   sub,
-  sum,
   take,
   threefry2x32,
   where,
 } from './ops/index.ts'
-import * as scalar from './scalar.ts'
 import { broadcastShapes, normalizeAxis, type Shape, sameShape, sizeOf } from './shape.ts'
 import { tensor } from './tensor.ts'
 import { type ArrayLike, full, Value, zeros } from './value.ts'
@@ -163,20 +160,6 @@ export function uniform(k: Key, shape: Shape = [], { minval = 0, maxval = 1 }: U
   return evaluate(() => between('uniform', k, shape, minval, maxval))
 }
 
-/** `x mod y` of words; `x` itself for 0, as in XLA. */
-const remainder = binary({
-  name: 'u32_rem',
-  accepts: ['u32'],
-  jvp: null,
-  reference: (x, y) => (y === 0 ? x : x % y),
-  lower: (x, y) =>
-    scalar.select(
-      scalar.eq(y, 0),
-      x,
-      scalar.sub(x, scalar.mul(scalar.div(x, scalar.max(y, 1)), y)), // the divisor is not 0 on the way not taken either
-    ),
-})
-
 /** How far `high` is above `low`, as a word: 0 for all of the type, and 1 where it is not above. */
 function spanOf(low: number | Value, high: number | Value, dtype: 'i32' | 'u32'): Value {
   if (typeof low === 'number' && typeof high === 'number') return full([], (high - low) % 2 ** 32, 'u32')
@@ -216,9 +199,9 @@ export function randint(
     requireFit('randint', 'high', high, shape)
     const span = spanOf(low, high, dtype)
     const [upper, lower] = [0, 1].map((i) => bitsOf('randint', part('randint', k, i as 0 | 1), shape))
-    const half = remainder(full([], 2 ** 16, 'u32'), span)
-    const turn = remainder(mul(half, half), span)
-    const offset = remainder(add(mul(remainder(upper!, span), turn), remainder(lower!, span)), span)
+    const half = rem(full([], 2 ** 16, 'u32'), span)
+    const turn = rem(mul(half, half), span)
+    const offset = rem(add(mul(rem(upper!, span), turn), rem(lower!, span)), span)
     return add(low instanceof Value ? cast(low, dtype) : full([], low, dtype), cast(offset, dtype))
   })
 }
@@ -235,29 +218,6 @@ export function bernoulli(
     throw new TypeError(`random.bernoulli: p is ${p.aval}; give f32 probabilities`)
   requireFit('bernoulli', 'p', p, shape)
   return evaluate(() => less(unit('bernoulli', k, shape), p))
-}
-
-/** Σ cₖ xᵏ, from the highest power down. */
-const polynomial = (x: Value, coefficients: readonly Value[]): Value =>
-  coefficients.slice(1).reduce((sum, c) => add(c, mul(sum, x)), coefficients[0]!)
-
-// Giles, "Approximating the erfinv function" (2010): one polynomial in -log(1 - x²) where that is below 5, another in its root
-const central = [
-  2.81022636e-8, 3.43273939e-7, -3.5233877e-6, -4.39150654e-6, 2.1858087e-4, -1.25372503e-3, -4.17768164e-3,
-  2.46640727e-1, 1.50140941,
-] as const
-const outer = [
-  -2.00214257e-4, 1.00950558e-4, 1.34934322e-3, -3.67342844e-3, 5.73950773e-3, -7.6224613e-3, 9.43887047e-3,
-  1.00167406, 2.83297682,
-] as const
-
-/** The number whose error function is `x`, from -1 to 1. */
-function erfInv(x: Value): Value {
-  const w = neg(log1p(mul(x, neg(x))))
-  const near = less(w, 5)
-  const at = where(near, sub(w, 2.5), sub(sqrt(w), 3))
-  const coefficients = central.map((c, k) => where(near, c, outer[k]!))
-  return where(equal(mul(x, x), 1), mul(x, Number.POSITIVE_INFINITY), mul(polynomial(at, coefficients), x))
 }
 
 /**
@@ -281,26 +241,13 @@ function nextAfter(x: number, towards: number): number {
   return word[0]!
 }
 
-/** The error function in double precision, by a series all of whose terms are of one sign. */
-function erf(x: number): number {
-  if (Math.abs(x) > 6) return Math.sign(x)
-  let term = x
-  let total = 0
-  for (let n = 1; total + term !== total; n++) {
-    total += term
-    term *= (2 * x * x) / (2 * n + 1)
-  }
-  return (2 / Math.sqrt(Math.PI)) * Math.exp(-x * x) * total
-}
-
 /** The normal distribution between `lower` and `upper`, neither included; either may be infinite. */
 export function truncatedNormal(k: Key, lower: number, upper: number, shape: Shape = []): Value {
   const [low, high] = [Math.fround(lower), Math.fround(upper)]
   if (!(low < high))
     throw new RangeError(`random.truncatedNormal: lower ${lower} is not below upper ${upper}; swap them`)
-  const root = Math.fround(Math.SQRT2)
-  const [a, b] = [low, high].map((x) => Math.fround(erf(Math.fround(x / root))))
   return evaluate(() => {
+    const [a, b] = [low, high].map((x) => erf(full([], x / Math.SQRT2)))
     const drawn = mul(erfInv(between('truncatedNormal', k, shape, a!, b!)), Math.SQRT2)
     return minimum(maximum(drawn, nextAfter(low, high)), nextAfter(high, low))
   })
@@ -355,25 +302,13 @@ export function categorical(k: Key, logits: Value, { axis = -1, shape }: Categor
   })
 }
 
-/**
- * The places of a vector's elements in ascending or descending order, equal ones in theirs, by counting for each how many come
- * before it: n² comparisons. To be replaced by a sort.
- */
-function order(keys: Value, before: (a: Value, b: Value) => Value): Value {
-  const n = keys.size
-  const [mine, theirs] = [expandDims(keys, 1), expandDims(keys, 0)]
-  const earlier = less(iota([n, n], { axis: 1 }), iota([n, n], { axis: 0 }))
-  const ahead = bitwiseOr(before(theirs, mine), bitwiseAnd(equal(theirs, mine), earlier))
-  return scatterAdd(iota([n]), sum(cast(ahead, 'i32'), { axis: 1 }), n)
-}
-
 /** The numbers 0, 1, …, n - 1 in random order: sorted by random words, again where words may coincide. */
 function shuffled(op: string, k: Key, n: number): Value {
   words(op, k)
   const rounds = Math.ceil((3 * Math.log(Math.max(1, n))) / Math.log(2 ** 32 - 1))
   let [place, rest] = [iota([n]), k]
   for (let round = 0; round < rounds; round++) {
-    place = take(place, order(bitsOf(op, part(op, rest, 1), [n]), less))
+    place = take(place, argsort(bitsOf(op, part(op, rest, 1), [n])))
     rest = part(op, rest, 0)
   }
   return place
@@ -443,15 +378,12 @@ export function choice(
         firstOf(
           p === undefined
             ? shuffled('choice', k, n)
-            : order(add(gumbelOf('choice', k, [n]), log(p)), greater),
+            : argsort(add(gumbelOf('choice', k, [n]), log(p)), { descending: true }),
         ),
       )
     if (p === undefined) return at(randint(k, shape, 0, n))
-    const upTo = lessEqual(iota([n, n], { axis: 1 }), iota([n, n], { axis: 0 }))
-    const cumulative = sum(where(upTo, p, 0), { axis: 1 })
-    const total = reshape(slice(cumulative, { start: [n - 1], end: [n] }), [])
-    const drawn = mul(total, sub(1, unit('choice', k, shape)))
-    const below = less(cumulative, expandDims(drawn, -1))
-    return at(sum(cast(below, 'i32'), { axis: -1 }))
+    const cumulative = cumsum(p)
+    const drawn = mul(cumulative.index(-1), sub(1, unit('choice', k, shape)))
+    return at(searchSorted(cumulative, drawn))
   })
 }

@@ -3,7 +3,7 @@
 
 import { normalizeAxis } from '../shape.ts'
 import { toArray, toValue } from '../trace.ts'
-import { flattenWithPath, showPath, unflatten } from '../tree.ts'
+import { leavesWithPath, showPath, unflatten } from '../tree.ts'
 import type { ArrayLike, Value } from '../value.ts'
 import { equal, greaterEqual, less, maximum, minimum, mul, sub, where } from './arithmetic.ts'
 import { bitwiseAnd } from './bits.ts'
@@ -98,7 +98,7 @@ export function associativeScan<T>(
   xs: T,
   { axis = 0, reverse = false }: ScanOptions = {},
 ): T {
-  const leaves = flattenWithPath(xs).map(({ path, leaf }) =>
+  const leaves = leavesWithPath(xs).map(({ path, leaf }) =>
     toValue(leaf, () => `associativeScan: the leaf "${showPath(path)}"`),
   )
   const [first] = leaves
@@ -110,7 +110,7 @@ export function associativeScan<T>(
       `associativeScan: ${first.aval} and ${other.aval} differ along axis ${along}; give all the same extent there`,
     )
   const tree = (values: readonly Value[]): T => unflatten(xs, values) as unknown as T
-  const combine: Combine = (a, b) => flattenWithPath(f(tree(a), tree(b))).map(({ leaf }) => leaf as Value)
+  const combine: Combine = (a, b) => leavesWithPath(f(tree(a), tree(b))).map(({ leaf }) => leaf as Value)
   const turned = (values: readonly Value[]): readonly Value[] =>
     reverse ? values.map((x) => flip(x, { axis: along })) : values
   return tree(turned(scanned(combine, turned(leaves), along)))
