@@ -10,7 +10,7 @@ export {
   statistics,
   synchronize,
 } from './device/index.ts'
-export type { DType, HostData } from './dtype.ts'
+export { type DType, type HostData, isFloat } from './dtype.ts'
 export { writeFileAtomic } from './files.ts'
 export { type Atom, type Equation, type Graph, interpret, Literal, printGraph, Var } from './graph.ts'
 export { evaluate, type JitOptions, jit } from './jit.ts'

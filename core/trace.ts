@@ -130,10 +130,10 @@ function within<T>(builder: Builder, f: () => T): T {
   }
 }
 
-/** A value from what a caller may pass: a value, a number or a boolean. */
+/** A value from what a caller may pass: a value, a boolean, or a number, which is a weak f32. */
 export function toValue(x: unknown, describe: () => string): Value {
   if (x instanceof Value) return x
-  if (typeof x === 'number') return full([], x)
+  if (typeof x === 'number') return new Constant(Math.fround(x), new Aval([], 'f32', true))
   if (typeof x === 'boolean') return full([], x, 'bool')
   const kind = typeof x === 'object' && x !== null ? `of class ${x.constructor?.name}` : `of type ${typeof x}`
   throw new TypeError(`${describe()} is ${kind}; pass arrays, numbers or trees of them`)

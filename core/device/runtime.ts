@@ -2,12 +2,12 @@
 // buffer and one submit. An array that a failed program should have made fails every read of it.
 
 import './gpu.ts'
-import type { HostData } from '../dtype.ts'
+import type { Words } from '../dtype.ts'
 import { type Device, type DeviceStatistics, openDevice } from './device.ts'
 
 /** Where an array's words are: still on the host, to be computed, on the device, or nowhere any more. */
 type State =
-  | { readonly kind: 'host'; readonly data: HostData }
+  | { readonly kind: 'host'; readonly data: Words }
   | { readonly kind: 'pending' }
   | { readonly kind: 'device'; readonly buffer: GPUBuffer; readonly device: Device }
   | { readonly kind: 'failed'; readonly error: Error }
@@ -22,7 +22,7 @@ export class Storage {
   /** Why it must not be used any more. */
   gone: string | null = null
 
-  constructor(bytes: number, what: string, data?: HostData) {
+  constructor(bytes: number, what: string, data?: Words) {
     this.bytes = bytes
     this.what = what
     this.state = data === undefined ? { kind: 'pending' } : { kind: 'host', data }

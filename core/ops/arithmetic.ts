@@ -1,6 +1,5 @@
 // Arithmetic of two arrays, and choosing between them.
 
-import { promote } from '../dtype.ts'
 import type { Primitive } from '../primitive.ts'
 import * as scalar from '../scalar.ts'
 import { Aval, broadcastShapes } from '../shape.ts'
@@ -140,7 +139,7 @@ export const isNan = unary({
 
 const selectPrimitive: Primitive<object> = elementwise<object>({
   name: 'select',
-  result: ([_condition, yes, no]) => promote(yes!, no!),
+  result: ([_condition, yes]) => yes!,
   jvp: [
     null,
     (t, [condition]) => where(condition!, t, zerosLike(t)),

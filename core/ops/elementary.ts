@@ -1,6 +1,7 @@
 // Elementary functions. Each is built from arithmetic that every adapter rounds alike: what machines offer under these
 // names differs by many units in the last place, and is wrong at zero, infinity and NaN on some.
 
+import { isFloat } from '../dtype.ts'
 import * as scalar from '../scalar.ts'
 import { constant, type Scalar } from '../scalar.ts'
 import { bind } from '../trace.ts'
@@ -258,7 +259,7 @@ export function integerPow(x: ArrayLike, exponent: number): Value {
   if (!Number.isInteger(exponent))
     throw new RangeError(`integerPow: ${exponent} is no whole number; use exp(mul(exponent, log(x)))`)
   const [base] = operands('integerPow', [x])
-  if (exponent < 0 && base!.dtype !== 'f32')
+  if (exponent < 0 && !isFloat(base!.dtype))
     throw new RangeError(`integerPow: ${base!.aval} to the power ${exponent} is a fraction; cast it to f32`)
   return exponent === 0 ? onesLike(base!) : bind(integerPowPrimitive, [base!], { exponent })[0]!
 }

@@ -1,6 +1,6 @@
 // Folds over axes: the largest and smallest element, where they are, and what is built of sums.
 
-import type { DType } from '../dtype.ts'
+import { type DType, isFloat, isHalf, type MachineType, machineType } from '../dtype.ts'
 import { type Primitive, single } from '../primitive.ts'
 import type { Scalar } from '../scalar.ts'
 import * as scalar from '../scalar.ts'
@@ -36,7 +36,7 @@ function extremum(
     jvp: ([t], [x], y, { axes }) => {
       const kept = x!.shape.map((extent, axis) => (axes.includes(axis) ? 1 : extent))
       const chosen = equal(x!, reshape(y, kept))
-      return div(sum(where(chosen, t!, 0), { axis: axes }), cast(sum(chosen, { axis: axes }), 'f32'))
+      return div(sum(where(chosen, t!, 0), { axis: axes }), cast(sum(chosen, { axis: axes }), t!.dtype))
     },
     batch: ([x], { axes }, size) => ({
       value: bind(primitive, [batchFirst(x!, size)], { axes: axes.map((axis) => axis + 1) })[0]!,
@@ -57,14 +57,14 @@ function extremum(
   return Object.assign(apply, { primitive })
 }
 
-const ends: { readonly [D in DType]: readonly [number, number] } = {
+const ends: { readonly [D in MachineType]: readonly [number, number] } = {
   f32: [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY],
   i32: [-(2 ** 31), 2 ** 31 - 1],
   u32: [0, 2 ** 32 - 1],
   bool: [0, 1],
 }
 
-const lowest = (dtype: DType, sign: 1 | -1): number => ends[dtype][sign === 1 ? 0 : 1]
+const lowest = (dtype: DType, sign: 1 | -1): number => ends[machineType(dtype)][sign === 1 ? 0 : 1]
 
 /** The largest element over `axis`; NaN if there is one. */
 export const max = extremum('reduce_max', Math.max, scalar.max, 1)
@@ -72,12 +72,18 @@ export const max = extremum('reduce_max', Math.max, scalar.max, 1)
 /** The smallest element over `axis`; NaN if there is one. */
 export const min = extremum('reduce_min', Math.min, scalar.min, -1)
 
+/** `f` of `x`; of 16-bit floats it is computed in f32, and rounded once. */
+const inSingle = (x: Value, f: (x: Value) => Value): Value =>
+  isHalf(x.dtype) ? cast(f(cast(x, 'f32')), x.dtype) : f(x)
+
 /** The arithmetic mean over `axis`, or of everything; NaN of nothing. */
 export function mean(x: ArrayLike, options: ReduceOptions = {}): Value {
   const value = toArray(x)
-  const total = sum(value, options)
-  const count = value.size / total.size
-  return count > 0 ? div(total, count) : full(total.shape, Number.NaN)
+  return inSingle(value, (value) => {
+    const total = sum(value, options)
+    const count = value.size / total.size
+    return count > 0 ? div(total, count) : full(total.shape, Number.NaN)
+  })
 }
 
 /** The place of the first largest element along `axis` as i32; of the first NaN if there is one. */
@@ -86,14 +92,15 @@ export function argmax(x: ArrayLike, { axis = -1 }: { readonly axis?: number } =
   const along = normalizeAxis('argmax', axis, value.rank)
   const largest = max(value, { axis: along, keepDims: true })
   const hit = equal(value, largest)
-  const found = value.dtype === 'f32' ? bitwiseOr(hit, isNan(value)) : hit
+  const found = isFloat(value.dtype) ? bitwiseOr(hit, isNan(value)) : hit
   const place = iota(value.shape, { axis: along, dtype: 'i32' })
   return min(where(found, place, value.shape[along]!), { axis: along })
 }
 
 /** The variance over `axis`, dividing by the number of elements. */
 export function variance(x: ArrayLike, options: ReduceOptions = {}): Value {
-  const value = toArray(x)
-  const centred = sub(value, mean(value, { ...options, keepDims: true }))
-  return mean(mul(centred, centred), options)
+  return inSingle(toArray(x), (value) => {
+    const centred = sub(value, mean(value, { ...options, keepDims: true }))
+    return mean(mul(centred, centred), options)
+  })
 }
