@@ -35,14 +35,13 @@ export const sub = binary({
   lower: scalar.sub,
 })
 
-/** `x * y`, broadcasting. */
+/** `x * y`, broadcasting; of bools, logical and. */
 export const mul = binary({
   name: 'mul',
-  accepts: numeric,
   jvp: [(t, [_, y]) => mul(t, y!), (t, [x]) => mul(x!, t)],
   transpose: (ct, [x, y]) => (x instanceof Aval ? [mul(ct, y as Value), null] : [null, mul(x!, ct)]),
   reference: (x, y, dtype) => (dtype === 'f32' ? x * y : Math.imul(x, y)),
-  lower: scalar.mul,
+  lower: (x, y) => (x.dtype === 'bool' ? scalar.and(x, y) : scalar.mul(x, y)),
 })
 
 /** `x / y`, broadcasting. Integers become f32. */
@@ -61,25 +60,23 @@ const share = (wins: Value, ties: Value): Value => where(wins, 1, where(ties, 0.
 /** The larger of two elements; NaN if one is NaN. */
 export const maximum = binary({
   name: 'max',
-  accepts: numeric,
   jvp: [
     (t, [x, y]) => mul(t, share(greater(x!, y!), equal(x!, y!))),
     (t, [x, y]) => mul(t, share(greater(y!, x!), equal(x!, y!))),
   ],
   reference: (x, y) => Math.max(x, y),
-  lower: (x, y) => propagateNan(x, y, scalar.max(x, y)),
+  lower: (x, y) => (x.dtype === 'bool' ? scalar.or(x, y) : propagateNan(x, y, scalar.max(x, y))),
 })
 
 /** The smaller of two elements; NaN if one is NaN. */
 export const minimum = binary({
   name: 'min',
-  accepts: numeric,
   jvp: [
     (t, [x, y]) => mul(t, share(greater(y!, x!), equal(x!, y!))),
     (t, [x, y]) => mul(t, share(greater(x!, y!), equal(x!, y!))),
   ],
   reference: (x, y) => Math.min(x, y),
-  lower: (x, y) => propagateNan(x, y, scalar.min(x, y)),
+  lower: (x, y) => (x.dtype === 'bool' ? scalar.and(x, y) : propagateNan(x, y, scalar.min(x, y))),
 })
 
 /** `result`, unless an operand is NaN: then that. */

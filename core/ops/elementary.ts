@@ -179,7 +179,7 @@ export const cos = unary({
 export const tanh = unary({
   name: 'tanh',
   accepts: float,
-  jvp: (t, _, y) => mul(t, sub(1, mul(y, y))),
+  jvp: (t, _, y) => mul(add(t, mul(t, y)), sub(1, y)), // 1 - y² would cancel near 1
   reference: Math.tanh,
   lower: tanhScalar,
 })

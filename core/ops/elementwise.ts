@@ -212,10 +212,10 @@ export function binary(
 export const linearIn = (inputs: readonly (Value | Aval)[], ...cts: readonly (() => Value)[]): MaybeZero[] =>
   inputs.map((x, k) => (x instanceof Aval ? cts[k]!() : null))
 
-/** `x + y`, broadcasting. */
+/** `x + y`, broadcasting; of bools, logical or. */
 export const add = binary({
   name: 'add',
-  accepts: ['f32', 'i32', 'u32'],
+  accepts: ['f32', 'i32', 'u32', 'bool'],
   jvp: [(t) => t, (t) => t],
   transpose: (ct, inputs) =>
     linearIn(
@@ -224,7 +224,7 @@ export const add = binary({
       () => ct,
     ),
   reference: (x, y) => x + y,
-  lower: scalar.add,
+  lower: (x, y) => (x.dtype === 'bool' ? scalar.or(x, y) : scalar.add(x, y)),
 })
 
 /** `weak` is there only where the result is: in promotion, and never by `cast`. */

@@ -276,6 +276,7 @@ const countable = ({ shape, dtype }: Aval): Aval => new Aval(shape, dtype === 'b
 
 const sumPrimitive: Primitive<ReduceParams> = single<ReduceParams>({
   name: 'reduce_sum',
+  saysWeak: true, // never, as in jnp
   type: ([x], { axes }) => countable(reducedAval(x!, axes)),
   jvp: linearJvp(() => sumPrimitive),
   transpose: (ct, [x], { axes }) => {

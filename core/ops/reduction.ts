@@ -32,6 +32,7 @@ function extremum(
 ) {
   const primitive: Primitive<ReduceParams> = single<ReduceParams>({
     name,
+    saysWeak: true, // never, as in jnp
     type: ([x], { axes }) => reducedAval(x!, axes),
     jvp: ([t], [x], y, { axes }) => {
       const kept = x!.shape.map((extent, axis) => (axes.includes(axis) ? 1 : extent))
