@@ -332,7 +332,8 @@ function assignSlots(works: readonly Work[], places: Map<Var, Place>): number[] 
   const free = new Set<number>()
   const held = new Map<Var, number>()
   for (const [k, { reads, writes, scratch }] of works.entries()) {
-    for (const variable of [...writes, ...scratch]) {
+    // What is read and was never written has no elements, but must be bound all the same.
+    for (const variable of [...reads, ...writes, ...scratch]) {
       if (places.has(variable)) continue
       const slot = chooseSlot(slots, free, variable.aval.bytes)
       slots[slot] = Math.max(slots[slot] ?? 0, variable.aval.bytes)

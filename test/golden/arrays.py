@@ -316,6 +316,10 @@ EINSUMS = [
     ("aB,Bc", (2, 3), (3, 2)),
     ("ij, jk -> ik", (2, 3), (3, 2)),
     ("ij,kj->i", (2, 3), (4, 3)),
+    ("ij,jk->ik", (2, 1), (3, 4)),
+    ("i,i,i->i", (1,), (3,), (1,)),
+    ("...i->i", (2, 3)),
+    ("...i,i->", (2, 3), (3,)),
     ("ij,jk->ik", (2, 0), (0, 3)),
     ("ij,jk->ik", (0, 2), (2, 3)),
     ("i...,j->ij...", (0, 2), (2,)),
@@ -336,6 +340,8 @@ def products():
         ("i,j", [ints(2), ints(3, low=0).astype(U)]),
         ("i,ij", [ints(2), floats(2, 3)]),
         ("ij,j->i", [np.array([[True, True], [False, True]]), ints(2)]),
+        ("ij,jk->ik", [np.array([[True, True], [False, False]]), np.array([[True, False], [True, False]])]),
+        ("ij->i", [np.array([[True, True], [False, False]])]),
     ):
         yield row("einsum", lambda *xs: jnp.einsum(spec, *xs), xs, spec, *[X(k) for k in range(len(xs))])
     for a, b, axes in (
