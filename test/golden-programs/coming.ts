@@ -230,7 +230,7 @@ export const arange = coming<(start: number, stop?: number, step?: number) => Va
 export const linspace = coming<(start: number, stop: number, n: number) => Value>('linspace')
 export const eye = coming<(n: number, m?: number, options?: { readonly k?: number }) => Value>('eye')
 export const meshgrid =
-  coming<(x: ArrayLike, y: ArrayLike, options?: { readonly indexing?: 'xy' | 'ij' }) => Value[]>('meshgrid')
+  coming<(xs: readonly ArrayLike[], options?: { readonly indexing?: 'xy' | 'ij' }) => Value[]>('meshgrid')
 
 // element-wise
 export const acos = coming<Unary>('acos')
