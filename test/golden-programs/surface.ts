@@ -94,7 +94,7 @@ import {
   type Value,
   variance,
   where,
-} from './coming.ts'
+} from '../../index.ts'
 import { cube, type Programs } from './functions.ts'
 
 type Pairwise = (x: Value, y: Value) => Value
