@@ -122,7 +122,7 @@ export function vmap<A extends readonly unknown[], R>(
       const result = rebuild(outputs.map(({ value }) => value))
       const wanted = spread('outAxes', outAxes, result)
       return rebuild(outputs.map((output, k) => placeBatch(output, wanted[k]!, size)))
-    })
+    }, 'vmap')
 }
 
 /** Moves the examples to the axis that is wanted, repeating a value they share. */

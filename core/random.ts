@@ -1,6 +1,7 @@
 // Random numbers from keys, as in `jax.random`: a key is two words, the numbers are the Threefry hash of their places under
 // it, and equal keys give equal numbers. The bits are those of JAX with `jax_threefry_partitionable`, its default.
 
+import { useKey } from './check.ts'
 import { evaluate } from './jit.ts'
 import {
   add,
@@ -33,8 +34,9 @@ const words = (k: Key): [Value, Value] => [
   reshape(slice(k, { start: [1], end: [2] }), []),
 ]
 
-/** Both words of the hash of the places 0, 1, …, n - 1. */
-function hashOfPlaces(k: Key, size: number): [Value, Value] {
+/** Both words of the hash of the places 0, 1, …, n - 1; after it the key is used. */
+function hashOfPlaces(k: Key, size: number, use = 'gives numbers'): [Value, Value] {
+  useKey(k, use)
   const [k0, k1] = words(k)
   const place = iota([size], { dtype: 'u32' })
   const hash = (lane: 0 | 1): Value => threefry2x32(k0, k1, zeros([size], 'u32'), place, lane)
@@ -42,7 +44,8 @@ function hashOfPlaces(k: Key, size: number): [Value, Value] {
 }
 
 /** `count` new keys, `u32[count,2]`. */
-export const split = (k: Key, count = 2): Value => evaluate(() => stack(hashOfPlaces(k, count), { axis: 1 }))
+export const split = (k: Key, count = 2): Value =>
+  evaluate(() => stack(hashOfPlaces(k, count, 'is split'), { axis: 1 }))
 
 /** FNV-1a of the text's UTF-16 units. */
 function hashText(text: string): number {

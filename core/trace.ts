@@ -2,8 +2,10 @@
 // innermost builder among its inputs and the function being traced; arrays of outer scopes become captures of the graph.
 
 import { type Atom, type Equation, type Graph, Literal, Var } from './graph.ts'
+import { lineNow } from './lines.ts'
 import type { Params, Primitive } from './primitive.ts'
 import { Aval } from './shape.ts'
+import { withWholeStacks } from './source.ts'
 import { leavesWithPath, showPath, unflatten } from './tree.ts'
 import { type ArrayLike, Constant, full, Value } from './value.ts'
 
@@ -56,12 +58,14 @@ export class Builder {
         params,
       )
       .map((aval) => new Var(aval))
+    const source = lineNow()
     this.#equations.push({
       primitive,
       inputs: inputs.map((value) => this.#atom(value)),
       params,
       outputs,
       ...(this.#guard && { guard: this.#atom(this.#guard) as Var }),
+      ...(source !== undefined && { source }),
     })
     return outputs.map((variable) => new Tracer(this, variable))
   }
@@ -170,7 +174,7 @@ export function trace<A extends readonly unknown[], R>(op: string, f: (...args: 
   )
   let result: R
   try {
-    result = builder.record(() => f(...(unflatten(args, inputs) as unknown as A)))
+    result = withWholeStacks(() => builder.record(() => f(...(unflatten(args, inputs) as unknown as A))))
   } catch (error) {
     builder.open = false
     throw error

@@ -1,0 +1,34 @@
+// The user's lines of equations, where they are asked for (`debug.checked`): what the user calls is noted with that line, and
+// what is derived from an equation with the line of that.
+
+import { callLine } from './source.ts'
+
+/** The line that new equations get: `null` is none, empty the one that calls. */
+let noted: string | null = null
+
+function noting<T>(line: string | null, f: () => T): T {
+  const outer = noted
+  noted = line
+  try {
+    return f()
+  } finally {
+    noted = outer
+  }
+}
+
+/** Whether lines are noted now. */
+export const notesLines = (): boolean => noted !== null
+
+/** `f()`, in which each equation is noted with the line that calls. */
+export const withLines = <T>(f: () => T): T => noting('', f)
+
+/** `f()`, whose equations are derived from one that has this line. */
+export const withLine = <T>(line: string | undefined, f: () => T): T =>
+  line === undefined ? f() : noting(line, f)
+
+/** `f()`, a rule of the user's: while something is derived, it has its own lines all the same. */
+export const withOwnLines = <T>(f: () => T): T => (noted === null ? f() : noting('', f))
+
+/** The line of an equation that is recorded now. */
+export const lineNow = (): string | undefined =>
+  noted === null ? undefined : noted || (callLine() ?? undefined)
