@@ -75,6 +75,8 @@ function requireUsable(op: string, value: Value, what: string): void {
   if (value instanceof Tracer) throw escaped(op, value)
 }
 
+const leafRemedy = 'pass arrays, numbers or trees of them, or name the argument in staticArgnums'
+
 export interface JitOptions {
   /** Arguments that are no arrays: each value of theirs is a program of its own. */
   readonly staticArgnums?: readonly number[]
@@ -109,7 +111,7 @@ export function jit<A extends readonly unknown[], R>(
     const places: string[] = []
     const inputs = leavesWithPath(dynamic).map(({ path: [k, ...path], leaf }) => {
       const what = path.length > 0 ? `"${showPath(path)}" of argument ${k}` : `argument ${k}`
-      const value = toValue(leaf, () => `${name}: ${what}`)
+      const value = toValue(leaf, () => `${name}: ${what}`, leafRemedy)
       requireUsable(name, value, what)
       places.push(what)
       return value

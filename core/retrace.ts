@@ -45,4 +45,8 @@ function remedyOf(place: string, last: readonly string[]): string {
     : 'pass what takes many values as an array, not in staticArgnums'
 }
 
-const short = (text: string): string => (text.length > 40 ? `${text.slice(0, 39)}…` : text)
+/** Values as `keyOf` writes them, without the kind of a number. */
+function short(text: string): string {
+  const value = text.replace(/^(?:number|boolean) /, '')
+  return value.length > 40 ? `${value.slice(0, 39)}…` : value
+}
