@@ -148,7 +148,7 @@ function watch(graph: Graph, values: ReadonlyMap<Var, Value>): void {
     equations.unshift({
       operation: primitive.name,
       equation: `${types(outputs)} = ${[primitive.name, types(inputs)].join(' ').trim()}`,
-      source: source ?? null,
+      source: source?.line ?? null,
       inputs: inputs.flatMap(number),
       outputs: outputs.flatMap(number),
       given: inputs.some((atom) => atom instanceof Literal && Number.isNaN(atom.value)),

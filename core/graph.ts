@@ -2,7 +2,7 @@
 // fold over it; every transform is this fold with another carrier, and printing is another.
 
 import { identityOf } from './identity.ts'
-import { withLine } from './lines.ts'
+import { type Source, withLine } from './lines.ts'
 import type { Params, Primitive } from './primitive.ts'
 import type { Aval } from './shape.ts'
 
@@ -35,8 +35,8 @@ export interface Equation {
   readonly outputs: readonly Var[]
   /** A bool without which the equation need not run: its results are then read by nobody. */
   readonly guard?: Var
-  /** The user's line it comes from, `file:line:column`, where that was asked for. */
-  readonly source?: string
+  /** Where it comes from, if that was asked for. */
+  readonly source?: Source
 }
 
 /** `inputs` are the arguments; `captures` are the arrays the traced function closed over, inputs as well. */

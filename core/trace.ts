@@ -2,7 +2,7 @@
 // innermost builder among its inputs and the function being traced; arrays of outer scopes become captures of the graph.
 
 import { type Atom, type Equation, type Graph, graphHasEffect, Literal, Var } from './graph.ts'
-import { lineNow, warnOfUnusedBools } from './lines.ts'
+import { sourceNow, warnOfUnusedBools } from './lines.ts'
 import type { Params, Primitive } from './primitive.ts'
 import { Aval } from './shape.ts'
 import { withWholeStacks } from './source.ts'
@@ -66,7 +66,7 @@ export class Builder {
         params,
       )
       .map((aval) => new Var(aval))
-    const source = lineNow()
+    const source = sourceNow()
     this.#equations.push({
       primitive,
       inputs: inputs.map((value) => this.#atom(value)),
