@@ -156,6 +156,7 @@ const mistakes: Readonly<Record<string, () => unknown>> = {
 
 const own = fileURLToPath(import.meta.url)
 const text = (await readFile(own, 'utf8')).split('\n')
+const table = await readFile(new URL('../../docs/debugging.md', import.meta.url), 'utf8')
 
 interface Said {
   readonly message: string
@@ -196,6 +197,14 @@ describe('mistakes', () => {
       /^((Type|Range|Nan)?Error|warning) [\w.]+( \S+)?: [^;]+; [^;]*[^;.]$/,
     )
     expect(text.map((line) => line.trim())).toContain(line?.split(' | ')[0])
+  })
+
+  test.each(all)('%s: has its row in docs/debugging.md', (name, { message }) => {
+    expect(table).toContain(`| ${name} | \`${withoutPlaces(message)}\` | `)
+  })
+
+  test('have no other rows there', () => {
+    expect(table.match(/^\| .*\|$/gm)).toHaveLength(all.length + 1) // and the heading
   })
 
   test('read', () => {
