@@ -32,21 +32,22 @@ function warn(name: string, traces: readonly TracedFor[]): void {
   if (kinds.size === 1) return
   const line = callLine()
   const where = line === null ? '' : ` (${line})`
-  const last = [...kinds].slice(-shown)
-  const fact = place === wholeTree ? `${place} changes` : `${place} was ${last.map(short).join(', ')} last`
-  console.warn(`${name}: traced and compiled ${many} times${where}, as ${fact}; ${remedyOf(place, last)}`)
+  console.warn(`${name}: traced and compiled ${many} times${where}, as ${blame(place, [...kinds])}`)
 }
 
-function remedyOf(place: string, last: readonly string[]): string {
-  if (place === wholeTree) return 'keep its structure, and let its arrays change'
-  if (!place.startsWith('static')) return 'pad it to a few sizes, so that few programs serve all calls'
-  return last.some((text) => text.startsWith('#'))
-    ? 'make it once, and pass the same object again'
-    : 'pass what takes many values as an array, not in staticArgnums'
+/** What changed, and the remedy. */
+function blame(place: string, kinds: readonly string[]): string {
+  if (place === wholeTree) return `${place} changes; keep its structure, and let its arrays change`
+  if (kinds.some((text) => text.startsWith('#')))
+    return `${place} was another object each time; make it once, and pass the same again`
+  const last = `${place} was ${kinds.slice(-shown).map(short).join(', ')} last`
+  return place.startsWith('static')
+    ? `${last}; pass what takes many values as an array, not in staticArgnums`
+    : `${last}; pad it to a few sizes, so that few programs serve all calls`
 }
 
-/** Values as `keyOf` writes them, without the kind of a number. */
+/** Values as `keyOf` writes them, without the kinds of numbers. */
 function short(text: string): string {
-  const value = text.replace(/^(?:number|boolean) /, '')
+  const value = text.replaceAll(/\b(?:number|boolean) /g, '')
   return value.length > 40 ? `${value.slice(0, 39)}…` : value
 }

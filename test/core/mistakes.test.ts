@@ -3,12 +3,15 @@
 
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
+import { inspect } from 'node:util'
 import {
   add,
   cond,
   debug,
   grad,
   jit,
+  jvp,
+  linearize,
   log,
   matmul,
   mul,
@@ -19,6 +22,8 @@ import {
   tensor,
   tree,
   type Value,
+  valueAndGrad,
+  vjp,
   vmap,
   whileLoop,
   zeros,
@@ -308,4 +313,31 @@ describe('mistakes', () => {
         > .checked((x: Value) => log(x.sub(2)).sum())(v3)"
     `)
   })
+})
+
+describe('a fault of the device names the transform', () => {
+  const huge = zeros([2 ** 31])
+  const spread = (x: Value): Value => x.add(huge)
+  test.each<readonly [string, () => Value]>([
+    ['grad', () => grad((x: Value) => sum(spread(x)))(spread(tensor(0)))],
+    ['grad', () => valueAndGrad((x: Value) => sum(x))(huge)[1]],
+    ['vmap', () => vmap(spread)(tensor([[0]]))],
+    ['jvp', () => jvp(spread, [tensor(0)], [tensor(1)])[0]],
+    ['vjp', () => vjp(spread, tensor(0))[0]],
+    ['linearize', () => linearize(spread, tensor(0))[0]],
+  ])('%s', async (operation, f) => {
+    const error: unknown = await f()
+      .data()
+      .catch((error: unknown) => error)
+    expect(error).toMatchObject({ name: 'OutOfMemoryError', operation })
+  })
+})
+
+test('console.log shows the type', () => {
+  let shown = ''
+  jit((x: Value) => {
+    shown = inspect({ x, v3 })
+    return x
+  })(v3)
+  expect(shown).toBe('{ x: Tracer f32[3], v3: Tensor f32[3] }')
 })
