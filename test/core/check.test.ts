@@ -37,8 +37,6 @@ import { Missing } from '../golden-programs/coming.ts'
 import { control } from '../golden-programs/control.ts'
 import { custom } from '../golden-programs/custom.ts'
 import type { Programs } from '../golden-programs/functions.ts'
-import { networks } from '../golden-programs/networks.ts'
-import { second } from '../golden-programs/second.ts'
 import { type GoldenArray, golden, ofGolden } from '../support/golden.ts'
 import { toHosts, toTensors } from '../support/host.ts'
 
@@ -296,7 +294,7 @@ describe('what is right', () => {
     readonly programs: readonly { readonly name: string; readonly in: readonly GoldenArray[] }[]
   }
   const { programs } = golden<Golden>('programs.json')
-  const ours: Programs = { ...control, ...custom, ...networks, ...second }
+  const ours: Programs = { ...control, ...custom }
 
   test.for(programs.filter(({ name }) => name in ours).map((program) => [program.name, program] as const))(
     '%s: is computed, and nothing is said',
