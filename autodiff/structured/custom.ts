@@ -18,6 +18,7 @@ import {
   tree,
   Unprinted,
   type Value,
+  withOwnLines,
   zerosLike,
 } from '../../core/index.ts'
 import { evaluateGraph } from '../linearize.ts'
@@ -191,7 +192,7 @@ export function customJvp<A extends readonly unknown[], R>(
     )
     const flat: Flat = (given) => {
       const [primals, tangents] = partsOf(given, values.length)
-      const pair = give(...still, rebuildArgs(primals), rebuildArgs(tangents))
+      const pair = withOwnLines(() => give(...still, rebuildArgs(primals), rebuildArgs(tangents)))
       if (!Array.isArray(pair) || pair.length !== 2)
         throw new TypeError('customJvp: the rule returned no pair; return [value, tangent]')
       const avals = avalsOf(graph.outputs)
@@ -381,7 +382,7 @@ export function customVjp<A extends readonly unknown[], R, S>(
       forward: (given) => {
         const rest = rebuildArgs(given)
         const all = args.map((arg, k) => (nondiffArgnums.includes(k) ? arg : rest.shift()))
-        const pair = forward(...(all as unknown as A))
+        const pair = withOwnLines(() => forward(...(all as unknown as A)))
         if (!Array.isArray(pair) || pair.length !== 2)
           throw new TypeError('customVjp: the forward rule returned no pair; return [value, residuals]')
         saved = pair[1]
@@ -390,7 +391,8 @@ export function customVjp<A extends readonly unknown[], R, S>(
       },
       backward: (residuals, cotangents) => {
         const cts = cotangents.map((ct, k) => ct ?? (symbolicZeros ? null : zerosLike(avals[k]!)))
-        const found = give(...still, tree.unflatten(saved, residuals), rebuild(cts as readonly Value[]))
+        const saves = tree.unflatten(saved, residuals)
+        const found = withOwnLines(() => give(...still, saves, rebuild(cts as readonly Value[])))
         if (!Array.isArray(found) || found.length !== moving.length)
           throw new TypeError(
             `customVjp: the backward rule returned ${Array.isArray(found) ? found.length : 'no list of'} cotangents for ${moving.length} arguments; return one for each, null if it is zero`,

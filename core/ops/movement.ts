@@ -319,7 +319,7 @@ export function reduce(
   x: Value,
   { axis, keepDims = false }: ReduceOptions,
 ): Value {
-  const axes = normalizeAxes(primitive.name, axis, x.rank)
+  const axes = normalizeAxes(primitive.name.replace('reduce_', ''), axis, x.rank)
   const reduced = axes.length === 0 ? x : bind(primitive, [x], { axes })[0]!
   return keepDims
     ? reshape(

@@ -1,4 +1,4 @@
-// Every `@example` of the sources and every program of the README runs. What a comment behind a statement says, as in `await x.data() // [2, 4, 6]`,
+// Every `@example` of the sources and every program of the README and of docs/debugging.md runs. What a comment behind a statement says, as in `await x.data() // [2, 4, 6]`,
 // is compared with the statement's value, or with that of the constant it declares; any other comment is prose.
 
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
@@ -75,6 +75,7 @@ const sources = ['core', 'autodiff', 'nn', 'optim', 'models', 'peft'].map(async 
 const programs = fenced(await readFile(`${root}README.md`, 'utf8')).filter((code) => code.includes('import '))
 for (const [source, codes] of [
   ['README.md', programs] as const,
+  ['docs/debugging.md', fenced(await readFile(`${root}docs/debugging.md`, 'utf8'))] as const,
   ...(await Promise.all(
     (
       await Promise.all(sources)
