@@ -1,6 +1,9 @@
 // The laws that random programs obey. What they mean and what transforms make of them is checked on the host in double
 // precision; that the device computes it, within what roundings do to the program, on as many as there is time for.
 
+import { compile } from '../../core/compile/index.ts'
+import { launch, Program as Plan } from '../../core/device/index.ts'
+import { type Graph, type NdArray, reference } from '../../core/index.ts'
 import * as cotangent from '../../index.ts'
 import {
   grad,
@@ -16,14 +19,11 @@ import {
   vmap,
   where,
 } from '../../index.ts'
-import { compile } from '../../core/compile/index.ts'
-import { launch, Program as Plan } from '../../core/device/index.ts'
-import { type Graph, type NdArray, reference } from '../../core/index.ts'
 import { type Budget, expectClose } from '../support/close.ts'
 import { type HostArray, inner, moved, stacked, toHosts, toNdArray, toTensor } from '../support/host.ts'
 import { floats, generator } from '../support/inputs.ts'
 import { shaken } from '../support/roundings.ts'
-import { draw, functionOf, type Program, write, type Written } from './programs.ts'
+import { draw, functionOf, type Program, type Written, write } from './programs.ts'
 
 type Values = readonly Value[]
 type Hosts = readonly HostArray[]
@@ -68,7 +68,12 @@ const plain = {
     for (let i = from; i < to; i++) x = body(cotangent.full([], i, 'i32'), x)
     return x
   },
-  whileLoop: (goes: (x: unknown) => Value, body: (x: unknown) => unknown, init: unknown, options = { maxIterations: 5 }) => {
+  whileLoop: (
+    goes: (x: unknown) => Value,
+    body: (x: unknown) => unknown,
+    init: unknown,
+    options = { maxIterations: 5 },
+  ) => {
     let x = init
     for (let k = 0; k < options.maxIterations; k++) x = choose(goes(x), body(x), x)
     return x
@@ -148,7 +153,17 @@ function caseOf(program: Program): Case {
   const args = [...xs, ...vs, ...weights]
   const transforms = transformsOf(f, xs.length, wanted)
   const graph = graphOf(transforms.all, args)
-  return { written, xs, f, wanted, floats: weights.length, args, transforms, graph, results: run(graph, args) }
+  return {
+    written,
+    xs,
+    f,
+    wanted,
+    floats: weights.length,
+    args,
+    transforms,
+    graph,
+    results: run(graph, args),
+  }
 }
 
 // ---- on the host
@@ -171,7 +186,7 @@ function expectSame(law: string, found: Hosts, expected: Hosts, share = 1e-9): v
     expectClose(found[k]!, y, { relative: share, absolute: share * largest(y) }, `${law}, result ${k}`)
 }
 
-const isFinite = (xs: Hosts): boolean => xs.every(({ data }) => data.every(Number.isFinite))
+const allFinite = (xs: Hosts): boolean => xs.every(({ data }) => data.every(Number.isFinite))
 
 /**
  * The derivative at 0 of a function of a number, by differences; null at a corner, where the sides disagree however small the
@@ -194,7 +209,7 @@ function derivative(f: (t: number) => number): { readonly slope: number; readonl
 
 const layoutOf = (xs: Hosts, seed: number): (number | null)[] => {
   const axes = xs.map((_, k) => [0, -1, null][(seed >>> (2 * (k % 12))) % 3]!)
-  return axes.every((axis) => axis === null) ? axes.with(0, 0) : axes
+  return axes.every((axis) => axis === null) ? [0, ...axes.slice(1)] : axes
 }
 
 /** Fails unless a program obeys the laws in double precision. */
@@ -202,7 +217,6 @@ export function checkMeaning(program: Program): Facts {
   const it = caseOf(program)
   const { written, xs, wanted, args, transforms, graph, results } = it
   const [count, outputs] = [xs.length, results.length - it.floats - wanted.length]
-  const values = results.slice(0, outputs)
   const tangents = results.slice(outputs, outputs + it.floats)
   const slopes = results.slice(outputs + it.floats)
   const directions = wanted.map((k) => args[count + k]!)
@@ -213,10 +227,13 @@ export function checkMeaning(program: Program): Facts {
   const unrolled = transformsOf(functionOf(written.text, plain), count, wanted)
   expectSame('structures = written out, with derivatives', run(graphOf(unrolled.all, args), args), results)
 
-  const whole = isFinite(results)
+  const whole = allFinite(results)
   if (whole) {
     const [forward, backward] = [inner(tangents, weights), inner(directions, slopes)]
-    const size = tangents.reduce((total, { data }, k) => total + data.reduce((all, x, i) => all + Math.abs(x * weights[k]!.data[i]!), 0), 1)
+    const size = tangents.reduce(
+      (total, { data }, k) => total + data.reduce((all, x, i) => all + Math.abs(x * weights[k]!.data[i]!), 0),
+      1,
+    )
     if (!(Math.abs(forward - backward) <= 1e-9 * size))
       throw new Error(`⟨Jv, u⟩ = ⟨v, Jᵀu⟩: ${forward} and ${backward}`)
   }
@@ -253,12 +270,18 @@ export function checkMeaning(program: Program): Facts {
   const batch = batched(examples)
   const loop = (graph: Graph, before: Hosts): HostArray[] => {
     const rows = each.map((inputs) => run(graph, [...inputs, ...before]))
-    return rows[0]!.map((_, k) => stacked(rows.map((row) => row[k]!), 0))
+    return rows[0]!.map((_, k) =>
+      stacked(
+        rows.map((row) => row[k]!),
+        0,
+      ),
+    )
   }
   expectSame('vmap = loop', run(graphOf(vmap(it.f, { inAxes }), batch), batch), loop(values0, []), 1e-8)
 
   if (program.seed % 4 === 0 && wanted.length > 0) {
-    const slope = (...all: Values): Values => transforms.gradientOf(all.slice(xs.length), ...all.slice(0, xs.length))
+    const slope = (...all: Values): Values =>
+      transforms.gradientOf(all.slice(xs.length), ...all.slice(0, xs.length))
     const mapped = vmap(slope, { inAxes: [...inAxes, ...weights.map(() => null)] })
     const inputs = [...batch, ...weights]
     expectSame(
@@ -270,14 +293,117 @@ export function checkMeaning(program: Program): Facts {
   }
   if (program.seed % 4 === 1 && undifferenced === null && wanted.length > 0) {
     const second = run(graphOf(transforms.second, args), args)
-    if (isFinite(second)) {
+    if (allFinite(second)) {
       const slope = graphOf(transforms.gradient, args)
       const probes = wanted.map((k) => floats(xs[k]!.shape).draw(generator(program.seed + k)))
       const limit = derivative((t) => inner(run(slope, [...shifted(t), ...args.slice(count)]), probes))
       const found = inner(second, probes)
       if (limit !== null && !(Math.abs(limit.slope - found) <= limit.error))
-        throw new Error(`jvp of grad = central differences of grad: ${found}, but the limit is ${limit.slope}`)
+        throw new Error(
+          `jvp of grad = central differences of grad: ${found}, but the limit is ${limit.slope}`,
+        )
     }
   }
   return { undifferenced, kinds: written.kinds }
+}
+
+// ---- on the device
+
+/** Which results of a program the device is asked for, and how. */
+export interface Ask {
+  /** The values alone, or with a tangent and gradients. */
+  readonly derivatives: boolean
+  /** As one program; each equation in a kernel of its own; kernels that read few arrays; each operation as it is called. */
+  readonly ways: readonly ('fused' | 'apart' | 'narrow' | 'eager')[]
+}
+
+/** A program is unsteady if roundings alone move its results so far, as a share of the largest element. */
+const unsteady = 2e-3
+
+/** How far roundings move each result; null where they change it altogether. */
+function budgetsOf(graph: Graph, args: Hosts, expected: Hosts): (Budget | null)[] {
+  const samples = [11, 22, 33].map((seed) => shaken(graph, args, seed))
+  return expected.map((y, k) => {
+    const gap = samples.reduce(
+      (most, sample) =>
+        y.data.reduce((most, value, i) => {
+          const other = sample[k]!.data[i]!
+          return Object.is(value, other)
+            ? most
+            : Math.max(most, Math.abs(value - other) || Number.POSITIVE_INFINITY)
+        }, most),
+      0,
+    )
+    if (y.dtype !== 'f32') return gap > 0 ? null : {}
+    if (gap > unsteady * largest(y)) return null
+    return { relative: 1e-6, absolute: 4 * gap + 3e-7 * largest(y) }
+  })
+}
+
+/** The words of arrays, for comparing bits. */
+const bitsOf = async (values: Values): Promise<string[]> =>
+  Promise.all(
+    values.map(async (value) => {
+      const { buffer, byteOffset, byteLength } = await value.data()
+      return String(new Uint32Array(buffer, byteOffset, byteLength / 4))
+    }),
+  )
+
+function launched(graph: Graph, kept: Graph['outputs'], maxInputs: number, tensors: Values): Values {
+  const atoms = [...graph.outputs, ...kept]
+  const plan = compile({ ...graph, outputs: atoms }, maxInputs)
+  for (const step of plan.steps)
+    if (step.kind === 'dispatch' && step.inputs.length > maxInputs)
+      throw new Error(`narrow: kernel ${step.name} reads ${step.inputs.length} arrays of ${maxInputs}`)
+  const origin = { operation: 'plan', site: null }
+  const outputs = atoms.map((atom) =>
+    'value' in atom ? new cotangent.Constant(atom.value, atom.aval) : new Tensor(atom.aval, null, origin),
+  )
+  launch(
+    new Plan(() => plan),
+    tensors.map((tensor) => (tensor as Tensor).storage),
+    outputs.filter((output) => output instanceof Tensor).map(({ storage }) => storage),
+    [],
+  )
+  return outputs.slice(0, graph.outputs.length)
+}
+
+/** Runs programs as one, in several ways; returns the number of results that roundings alone change altogether. */
+export async function checkDevice(list: readonly Program[], { derivatives, ways }: Ask): Promise<number> {
+  const cases = list.map(caseOf)
+  const starts = cases.map((_, k) => cases.slice(0, k).reduce((sum, { args }) => sum + args.length, 0))
+  const args = cases.flatMap(({ args }) => args)
+  const ask: Arrays = (...all) =>
+    cases.flatMap(({ transforms, args }, k) => {
+      const own = all.slice(starts[k], starts[k]! + args.length)
+      return derivatives ? transforms.all(...own) : transforms.values(...own)
+    })
+  const graph = graphOf(ask, args)
+  const expected = run(graph, args)
+  const budgets = budgetsOf(graph, args, expected)
+  const tensors = args.map((x) => toTensor(x))
+  const compare = (way: string, found: Hosts): void => {
+    for (const [k, y] of expected.entries())
+      if (budgets[k]) expectClose(found[k]!, y, budgets[k], `the device, ${way}: result ${k}`)
+  }
+  for (const way of ways) {
+    if (way === 'fused') {
+      const once = jit(ask)(...tensors)
+      compare(way, await toHosts(once))
+      const bits = await bitsOf(once)
+      const again = await bitsOf(jit(ask)(...tensors))
+      if (String(bits) !== String(again)) throw new Error('two runs: the results differ in their bits')
+      const donated = jit(ask, { donate: args.map((_, k) => k) })(...args.map((x) => toTensor(x)))
+      if (String(bits) !== String(await bitsOf(donated)))
+        throw new Error('donate: the results differ in their bits')
+    } else if (way === 'eager') {
+      compare(way, await toHosts(ask(...tensors)))
+    } else if (way === 'narrow') {
+      compare(way, await toHosts(launched(graph, [], 5, tensors)))
+    } else {
+      const kept = graph.equations.flatMap(({ outputs }) => outputs)
+      compare(way, await toHosts(launched(graph, kept, 8, tensors)))
+    }
+  }
+  return budgets.filter((budget) => budget === null).length
 }

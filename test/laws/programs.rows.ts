@@ -2,7 +2,7 @@
 // are, and whether it is defined, and smooth, everywhere there.
 
 import { jvp } from '../../autodiff/index.ts'
-import { type DType, evalShape, Aval, type Shape, type Value } from '../../core/index.ts'
+import { Aval, type DType, evalShape, type Shape, type Value } from '../../core/index.ts'
 import { type HostArray, toNdArray } from '../support/host.ts'
 import { type Domain, generator } from '../support/inputs.ts'
 import { oracle } from '../support/oracle.ts'
@@ -76,7 +76,9 @@ function drawableOf(k: number): Drawable {
     : (xs: readonly HostArray[]) => value(...xs)
   const isWild = ({ data }: HostArray): boolean => data.some((x) => !(Math.abs(x) < 100))
   const probes = [() => 0, (k: number) => (k % 3) - 1, (k: number) => (k % 4) - 1.9999].map((number) =>
-    places.map((place, j) => (place.dtype === 'f32' && isWide(place) ? filled(place, number) : examples[0]![j]!)),
+    places.map((place, j) =>
+      place.dtype === 'f32' && isWide(place) ? filled(place, number) : examples[0]![j]!,
+    ),
   )
   const shifted = examples[0]!.map(({ data, shape, dtype }) =>
     toNdArray(dtype === 'f32' ? data.map((x) => x * (1 + 1e-6)) : data, shape, dtype),

@@ -7,8 +7,8 @@ import * as cotangent from '../../index.ts'
 import { Aval, type DType, evalShape, type Shape, sizeOf, type Value } from '../../index.ts'
 import type { HostArray } from '../support/host.ts'
 import { between, bools, type Domain, floats, generator, integers } from '../support/inputs.ts'
-import { type Drawable, drawables, isWide, type Place } from './programs.rows.ts'
 import { rows } from './primitives.table.ts'
+import { type Drawable, drawables, isWide, type Place } from './programs.rows.ts'
 
 /** One step: `args` say of which values, `n` decides its details, `bodies` are the programs inside. */
 export interface Step {
@@ -71,13 +71,17 @@ class Writer {
     const names = read.map(({ name }) => name)
     const f = new Function('ops', 'rows', ...names, `return ${expression}`)
     const call = (...values: readonly Value[]): unknown => f(cotangent, rows, ...values)
-    const results = [evalShape(call)(...(read.map(({ aval }) => aval) as unknown as Value[]))].flat() as Value[]
+    const results = [
+      evalShape(call)(...(read.map(({ aval }) => aval) as unknown as Value[])),
+    ].flat() as Value[]
     const entries = results.map(({ shape, dtype }) => ({
       name: `v${this.#count++}`,
       aval: new Aval(shape, dtype),
     }))
     const left = entries.map(({ name }) => name).join(', ')
-    this.#lines.push(`const ${expression.startsWith('[') || entries.length > 1 ? `[${left}]` : left} = ${expression}`)
+    this.#lines.push(
+      `const ${expression.startsWith('[') || entries.length > 1 ? `[${left}]` : left} = ${expression}`,
+    )
     return entries
   }
 
@@ -111,7 +115,9 @@ class Writer {
     })
     this.#isOpen = before
     const head = `(${params.map(({ name }) => name).join(', ')}) =>`
-    return lines.length === 0 ? `${head} ${last}` : `${head} {\n${indent([...lines, `return ${last}`]).join('\n')}\n}`
+    return lines.length === 0
+      ? `${head} ${last}`
+      : `${head} {\n${indent([...lines, `return ${last}`]).join('\n')}\n}`
   }
 
   param(aval: Aval): Entry {
@@ -181,9 +187,13 @@ class Writer {
     const times = Math.ceil(size / aval.size)
     const flat = aval.shape.length === 1 ? value : this.let([value], `ops.reshape(${name}, [${aval.size}])`)
     const long =
-      times === 1 ? flat : this.let([flat], `ops.concatenate([${new Array(times).fill(flat.name).join(', ')}])`)
+      times === 1
+        ? flat
+        : this.let([flat], `ops.concatenate([${new Array(times).fill(flat.name).join(', ')}])`)
     const cut =
-      long.aval.size === size ? long : this.let([long], `ops.slice(${long.name}, { start: [0], end: [${size}] })`)
+      long.aval.size === size
+        ? long
+        : this.let([long], `ops.slice(${long.name}, { start: [0], end: [${size}] })`)
     return shape.length === 1 ? cut : this.let([cut], `ops.reshape(${cut.name}, ${show(shape)})`)
   }
 
@@ -308,7 +318,9 @@ const moves: Readonly<Record<string, Write>> = {
   },
   softmax: (w, scope, { args, n }) => {
     const x = withAxis(w, w.float(pick(scope, args[0]!)))
-    return [w.let([x], `ops.${pick(['softmax', 'logSoftmax'], n)}(${x.name}, { axis: ${axisOf(x, args[1]!)} })`)]
+    return [
+      w.let([x], `ops.${pick(['softmax', 'logSoftmax'], n)}(${x.name}, { axis: ${axisOf(x, args[1]!)} })`),
+    ]
   },
   turn: (w, scope, { args, n }) => {
     const x = withAxis(w, pick(scope, args[0]!))
@@ -356,7 +368,10 @@ const moves: Readonly<Record<string, Write>> = {
   product: (w, scope, { args, n }) => {
     const spec = pick(['ik,kj->ij', 'ik,jk->ji', 'ki,kj->ij', 'ij,ij->i', 'ij,jk->kij', 'bik,bkj->bij'], n)
     const extents: Record<string, number> = { b: 2, i: 2 + (args[2]! % 2), j: 3, k: 2 + (args[3]! % 3) }
-    const [lhs, rhs] = spec.split('->')[0]!.split(',').map((side) => [...side].map((letter) => extents[letter]!))
+    const [lhs, rhs] = spec
+      .split('->')[0]!
+      .split(',')
+      .map((side) => [...side].map((letter) => extents[letter]!))
     const x = w.float(w.resized(pick(scope, args[0]!), lhs!))
     const y = w.float(w.resized(pick(scope, args[1]!), rhs!))
     const z = w.let([x, y], `ops.contract('${spec}', ${x.name}, ${y.name})`)
@@ -381,7 +396,10 @@ const moves: Readonly<Record<string, Write>> = {
   },
   random: (w, scope, { args, n }) => {
     const word = w.whole(w.resized(pick(scope, args[0]!), []))
-    const key = w.let([word], `ops.random.foldIn(ops.stack([ops.cast(${word.name}, 'u32'), ops.full([], 7, 'u32')]), 3)`)
+    const key = w.let(
+      [word],
+      `ops.random.foldIn(ops.stack([ops.cast(${word.name}, 'u32'), ops.full([], 7, 'u32')]), 3)`,
+    )
     const ways = [
       `ops.random.uniform(${key.name}, [2, 3])`,
       `ops.random.bits(${key.name}, [4])`,
@@ -423,7 +441,10 @@ const structures: Readonly<Record<string, Write>> = {
     const f = body.replace(`(${c!.name}, ${d!.name}, ${x!.name})`, `([${c!.name}, ${d!.name}], ${x!.name})`)
     const init = `[${carry.name}, ${other.name}]`
     const reverse = args[0]! % 2 === 0 ? ', { reverse: true }' : ''
-    return w.all(distinct([...scope, carry, other, xs]), `ops.scan(${f}, ${init}, ${xs.name}${reverse}).flat()`)
+    return w.all(
+      distinct([...scope, carry, other, xs]),
+      `ops.scan(${f}, ${init}, ${xs.name}${reverse}).flat()`,
+    )
   },
   cond: (w, scope, { args, bodies }) => {
     const choice = w.bool(w.resized(pick(scope, args[0]!), []))
@@ -434,7 +455,9 @@ const structures: Readonly<Record<string, Write>> = {
       return w.arrow([p], scope, body, (inner) => w.like(last(inner), like).name)
     }
     const branches = bodies.map(branch)
-    return [w.let(distinct([...scope, choice, x]), `ops.cond(${choice.name}, ${branches.join(', ')}, ${x.name})`)]
+    return [
+      w.let(distinct([...scope, choice, x]), `ops.cond(${choice.name}, ${branches.join(', ')}, ${x.name})`),
+    ]
   },
   switchCase: (w, scope, { args, bodies }) => {
     const choice = w.index(pick(scope, args[0]!), -1, 3)
@@ -454,7 +477,12 @@ const structures: Readonly<Record<string, Write>> = {
   foriLoop: (w, scope, { args, n, bodies }) => {
     const x = pick(scope, args[0]!)
     const [i, s] = [w.param(new Aval([], 'i32')), w.param(x.aval)]
-    const body = w.arrow([i, s], scope, bodies[0]!, (inner) => mixed(w, s, w.like(last(inner), x.aval), n).name)
+    const body = w.arrow(
+      [i, s],
+      scope,
+      bodies[0]!,
+      (inner) => mixed(w, s, w.like(last(inner), x.aval), n).name,
+    )
     return [w.let(distinct([...scope, x]), `ops.foriLoop(${n % 3}, ${(n % 3) + 3}, ${body}, ${x.name})`)]
   },
   whileLoop: (w, scope, { args, n, bodies }) => {
@@ -533,7 +561,10 @@ const structures: Readonly<Record<string, Write>> = {
     const body = w.arrow([p, q], scope, bodies[0]!, (inner) => last(inner).name)
     const policy = pick(['nothing', 'everything', 'products'], n)
     return [
-      w.let(distinct([...scope, x, y]), `ops.checkpoint(${body}, { policy: '${policy}' })(${x.name}, ${y.name})`),
+      w.let(
+        distinct([...scope, x, y]),
+        `ops.checkpoint(${body}, { policy: '${policy}' })(${x.name}, ${y.name})`,
+      ),
     ]
   },
   customJvp: (w, scope, { args, bodies }) => {
@@ -567,7 +598,10 @@ export function write({ steps }: Program): Written {
   const made = values.slice(inputs.length)
   const unused = made.filter(({ name }) => text.split(new RegExp(`\\b${name}\\b`)).length === 2)
   const results = [...new Set([...unused, last(values)])]
-  const body = indent([...lines.flatMap((line) => line.split('\n')), `return [${results.map(({ name }) => name).join(', ')}]`])
+  const body = indent([
+    ...lines.flatMap((line) => line.split('\n')),
+    `return [${results.map(({ name }) => name).join(', ')}]`,
+  ])
   const params = writer.inputs.map(({ name }) => name).join(', ')
   return {
     text: `(${params}) => {\n${body.join('\n')}\n}`,
@@ -618,7 +652,11 @@ const leaf = fc.oneof(
   { weight: 3, arbitrary: fc.record({ kind: number.map(String), ...details, bodies: fc.constant([]) }) },
   {
     weight: 2,
-    arbitrary: fc.record({ kind: fc.constantFrom(...Object.keys(moves)), ...details, bodies: fc.constant([]) }),
+    arbitrary: fc.record({
+      kind: fc.constantFrom(...Object.keys(moves)),
+      ...details,
+      bodies: fc.constant([]),
+    }),
   },
 )
 const listOf = (step: fc.Arbitrary<Step>, minLength: number, maxLength: number): fc.Arbitrary<Step[]> =>

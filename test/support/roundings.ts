@@ -24,7 +24,8 @@ function noise(x: number, seed: number): number {
 
 const largestOf = ({ data }: NdArray): number => {
   let largest = 0
-  for (const x of data) if (Math.abs(x) > largest && Math.abs(x) < Number.POSITIVE_INFINITY) largest = Math.abs(x)
+  for (const x of data)
+    if (Math.abs(x) > largest && Math.abs(x) < Number.POSITIVE_INFINITY) largest = Math.abs(x)
   return largest
 }
 
@@ -91,12 +92,17 @@ export const shaken = (graph: Graph, inputs: readonly NdArray[], seed: number | 
           })
           const results = shaken(body, [...given, ...carry, ...slices], seed)
           carry = results.slice(0, state)
-          for (const [i, { data }] of results.slice(state).entries()) stacks[i]!.data.set(data, k * data.length)
+          for (const [i, { data }] of results.slice(state).entries())
+            stacks[i]!.data.set(data, k * data.length)
         }
         return [...carry, ...stacks]
       }
       const outputs = primitive.reference(inputs, params)
       return seed === null ? outputs : moved(equation, inputs, outputs, seed)
     },
-    ({ value, aval }) => ({ shape: aval.shape, dtype: aval.dtype, data: new Float64Array(aval.size).fill(value) }),
+    ({ value, aval }) => ({
+      shape: aval.shape,
+      dtype: aval.dtype,
+      data: new Float64Array(aval.size).fill(value),
+    }),
   )
