@@ -46,7 +46,7 @@ const drawn = ({ seed, from, to }: Range): readonly Program[] =>
   fc.sample(programs, { seed, numRuns: to }).slice(from)
 
 /** The smallest program like the one at `path` that fails `check` still; null if that one does not fail. */
-export async function smallest(
+async function smallest(
   seed: number,
   path: string,
   check: (program: Program) => Promise<void>,

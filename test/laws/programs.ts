@@ -11,7 +11,7 @@ import { rows } from './primitives.table.ts'
 import { type Drawable, drawables, isWide, type Place } from './programs.rows.ts'
 
 /** One step: `args` say of which values, `n` decides its details, `bodies` are the programs inside. */
-export interface Step {
+interface Step {
   readonly kind: string
   readonly args: readonly number[]
   readonly n: number
