@@ -383,8 +383,10 @@ const moves: Readonly<Record<string, Write>> = {
     const mode = pick(['clip', 'wrap', 'fill'], n)
     const extent = x.aval.shape[axis]!
     const ids = w.whole(w.resized(pick(scope, args[2]!), [3]))
-    const safe = mode === 'fill' ? w.let([ids], `ops.mod(${ids.name}, ${extent})`) : ids
-    return [w.let([x, safe], `ops.take(${x.name}, ${safe.name}, { axis: ${axis}, mode: '${mode}' })`)]
+    const near =
+      mode === 'fill' ? w.let([ids], `ops.sub(ops.mod(${ids.name}, ${3 * extent}), ${2 * extent - 1})`) : ids
+    const y = w.let([x, near], `ops.take(${x.name}, ${near.name}, { axis: ${axis}, mode: '${mode}' })`)
+    return [mode === 'fill' && isFloat(y) ? w.let([y], `ops.nanToNum(${y.name})`) : y]
   },
   scatter: (w, scope, { args, n }) => {
     const x = withAxis(w, w.float(pick(scope, args[0]!)))
@@ -641,8 +643,12 @@ export function source({ text }: Written, xs: readonly HostArray[]): string {
     'const inputs = [',
     ...tensors,
     ']',
-    'console.log(String(ops.makeGraph(program)(...inputs).equations.length), "equations")',
     'for (const y of ops.jit(program)(...inputs)) console.log(String(y), await y.data())',
+    "const isFloat = ({ dtype }) => dtype === 'f32'",
+    'const loss = (...xs) => program(...xs).filter(isFloat).map((y) => ops.sum(y)).reduce((a, b) => ops.add(a, b), 0)',
+    'const argnums = inputs.flatMap((x, k) => (isFloat(x) ? [k] : []))',
+    'const slopes = ops.jit(ops.grad(loss, { argnums }))(...inputs)',
+    "for (const [k, slope] of slopes.entries()) console.log('slope', argnums[k], await slope.data())",
   ].join('\n')
 }
 
