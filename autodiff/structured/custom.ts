@@ -23,7 +23,7 @@ import {
 } from '../../core/index.ts'
 import { evaluateGraph } from '../linearize.ts'
 import { batchGraph, placeBatch } from '../vmap.ts'
-import { avalsOf, graphOf, partsOf } from './derive.ts'
+import { avalsOf, dualsOf, graphOf, partsOf } from './derive.ts'
 
 type Flat = (values: readonly Value[]) => readonly Value[]
 
@@ -108,9 +108,10 @@ const customJvpPrimitive: Primitive<JvpParams> = {
   name: 'custom_jvp',
   type: (_, { graph }) => avalsOf(graph.outputs),
   jvp: {
-    together: (tangents, primals, { captured, rule }) => {
+    together: (tangents, primals, { captured, rule }, apart) => {
       requireConstant('customJvp', tangents.slice(0, captured))
       const [, arguments_] = partsOf(primals, captured)
+      if (apart) return ruleApart(rule.value, arguments_, tangents.slice(captured))
       const moving = arguments_.map((primal, k) => tangents[captured + k] ?? zerosLike(primal))
       const results = rule.value([...arguments_, ...moving])
       const [outputs, moved] = partsOf(results, results.length / 2)
@@ -129,6 +130,24 @@ const customJvpPrimitive: Primitive<JvpParams> = {
   },
   reference: (inputs, { graph }) => reference(graph, inputs),
   lower: { kind: 'inline', graph: ({ graph }) => graph },
+}
+
+/**
+ * What a rule gives, such that structures in it keep tangents apart from what they are not linear in: the rule is linear in its
+ * tangents, so its derivative with respect to them, anywhere, is the rule itself.
+ */
+function ruleApart(rule: Flat, primals: readonly Value[], tangents: readonly MaybeZero[]) {
+  const avals = avalsOf(primals)
+  const { graph, captured } = graphOf([...avals, ...avals], rule)
+  const fixed = [...captured, ...primals]
+  const duals = dualsOf(
+    graph,
+    [...fixed, ...avals.map(zerosLike)],
+    [...fixed.map(() => null), ...tangents],
+    true,
+  )
+  const count = duals.outputs.length / 2
+  return { outputs: duals.outputs.slice(0, count), tangents: duals.tangents.slice(count) }
 }
 
 /** The primitive with its graph batched. */

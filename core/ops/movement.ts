@@ -14,9 +14,9 @@ const range = (n: number): number[] => Array.from({ length: n }, (_, k) => k)
 /** The array on the host whose element at each index is `read(index)`. */
 export function ndArray(aval: Aval, read: (index: number[]) => number): NdArray {
   const strides = stridesOf(aval.shape)
-  const data = Float64Array.from({ length: aval.size }, (_, flat) =>
-    read(aval.shape.map((extent, axis) => Math.floor(flat / strides[axis]!) % extent)),
-  )
+  const data = new Float64Array(aval.size)
+  for (let flat = 0; flat < data.length; flat++)
+    data[flat] = read(aval.shape.map((extent, axis) => Math.floor(flat / strides[axis]!) % extent))
   return { shape: aval.shape, dtype: aval.dtype, data }
 }
 
