@@ -75,7 +75,7 @@ export function valueAndGrad(
 function requireFloats(k: number, arg: unknown, count: number): void {
   if (!Number.isInteger(k) || k < 0 || k >= count)
     throw new RangeError(`grad: argnums names argument ${k}, but there are ${count}; count from 0`)
-  for (const { path, leaf } of tree.flattenWithPath(arg)) {
+  for (const { path, leaf } of tree.leavesWithPath(arg)) {
     const dtype = typeof leaf === 'object' && leaf !== null && 'dtype' in leaf ? leaf.dtype : 'f32'
     if (dtype !== 'f32')
       throw new TypeError(

@@ -56,7 +56,7 @@ const constantOf = ({ value, aval }: Literal): Dual => ({ primal: new Constant(v
 /** The leaves of a tree of arguments as values. */
 export const valuesOf = (op: string, args: unknown): Value[] =>
   tree
-    .flattenWithPath(args)
+    .leavesWithPath(args)
     .map(({ path, leaf }) => toValue(leaf, () => `${op}: argument ${tree.showPath(path)}`))
 
 /** Trees that belong together have one structure. */

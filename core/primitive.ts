@@ -42,6 +42,8 @@ export type Lowering<P> =
       readonly free: boolean
       /** The elements stay in row-major order. */
       readonly keepsOrder?: boolean
+      /** Each element of the result reads many of an input, which is therefore stored first. */
+      readonly searches?: boolean
       element(index: readonly Affine[], read: Read, site: Site<P>): Scalar
     }
   | {

@@ -352,6 +352,3 @@ export function combine<T>(first: T, second: T): T {
   }
   return visit(first, second, []) as T
 }
-
-/** Another name of `leavesWithPath`. */
-export const flattenWithPath = (tree: unknown): ReturnType<typeof leavesWithPath> => leavesWithPath(tree)

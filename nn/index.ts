@@ -3,7 +3,7 @@
 export * from './activation.ts'
 export { attention, causalMask } from './attention.ts'
 export { embedding } from './embedding.ts'
-export { kaimingUniform } from './init.ts'
+export { kaimingUniform, orthogonal } from './init.ts'
 export { compose, dense, diagonal, Implicit, linear, scaled, sumOf, type Weight } from './linear.ts'
 export { causalLoss, crossEntropy, ignored } from './loss.ts'
 export { type SwigluParams, swiglu } from './mlp.ts'

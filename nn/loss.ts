@@ -26,7 +26,7 @@ export const ignored = -100
 export function crossEntropy(logits: Value, labels: Value): Value {
   const counts = notEqual(labels, ignored)
   const chosen = pick(logits, where(counts, labels, 0))
-  const losses = where(counts, sub(logSumExp(logits), chosen), 0)
+  const losses = where(counts, sub(logSumExp(logits, { axis: -1 }), chosen), 0)
   return div(sum(losses), maximum(sum(cast(counts, 'f32')), 1))
 }
 

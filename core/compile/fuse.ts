@@ -136,7 +136,8 @@ function factsIn(group: OpenGroup, equation: Equation, consumers: readonly Equat
     if (lower.kind === 'reduce') return { place: 'turn', aligned: false, reads }
     if (lower.kind === 'contract') return { place: 'operand', aligned: false, reads }
     const keepsPlace = lower.kind === 'map' || (lower.kind === 'view' && lower.keepsOrder === true)
-    const times = consumer.inputs.filter((input) => input === result(equation)).length
+    const often = lower.kind === 'view' && lower.searches === true
+    const times = often ? Infinity : consumer.inputs.filter((input) => input === result(equation)).length
     return { place, aligned: aligned && keepsPlace, reads: keepsPlace ? reads : reads * times }
   })
   const [first] = reads

@@ -332,7 +332,8 @@ function assignSlots(works: readonly Work[], places: Map<Var, Place>): number[] 
   const free = new Set<number>()
   const held = new Map<Var, number>()
   for (const [k, { reads, writes, scratch }] of works.entries()) {
-    for (const variable of [...writes, ...scratch]) {
+    const unmade = reads.filter(({ aval }) => aval.size === 0) // nothing to compute, but it is read
+    for (const variable of [...writes, ...scratch, ...unmade]) {
       if (places.has(variable)) continue
       const slot = chooseSlot(slots, free, variable.aval.bytes)
       slots[slot] = Math.max(slots[slot] ?? 0, variable.aval.bytes)

@@ -5,7 +5,7 @@ import type { ArrayLike, Value } from '../value.ts'
 import { div, greater, less, maximum, sub, where } from './arithmetic.ts'
 import { exp, log } from './elementary.ts'
 import { add, elementwise } from './elementwise.ts'
-import { reshape, sum } from './movement.ts'
+import { type ReduceOptions, reshape, sum } from './movement.ts'
 import { max } from './reduction.ts'
 import { abs } from './sign.ts'
 
@@ -30,12 +30,12 @@ export interface AxisOption {
 /** The largest element along `axis`, as a constant to derivatives. */
 const largest = (x: Value, axis: number): Value => stopGradient(max(x, { axis, keepDims: true }))
 
-/** `log(Σ e^x)` along `axis`. */
-export function logSumExp(x: ArrayLike, { axis = -1 }: AxisOption = {}): Value {
+/** `log(Σ e^x)` over `axis`, or over everything. */
+export function logSumExp(x: ArrayLike, options: ReduceOptions = {}): Value {
   const value = toArray(x)
-  const top = largest(value, axis)
+  const top = stopGradient(max(value, { axis: options.axis, keepDims: true }))
   const finite = where(less(abs(top), Number.POSITIVE_INFINITY), top, 0)
-  const total = sum(exp(sub(value, finite)), { axis })
+  const total = sum(exp(sub(value, finite)), options)
   return add(log(total), reshape(finite, total.shape))
 }
 

@@ -33,6 +33,8 @@ export {
   threefry2x32,
 } from './bits.ts'
 export { contract, matmul } from './contract.ts'
+export { arange, eye, fullLike, linspace, meshgrid, tri } from './creation.ts'
+export { associativeScan, cumLogSumExp, cummax, cummin, cumprod, cumsum } from './cumulative.ts'
 export { logSoftmax, logSumExp, relu, softmax, stopGradient } from './derived.ts'
 export { dynamicSlice, dynamicUpdateSlice } from './dynamic.ts'
 export {
@@ -51,7 +53,7 @@ export {
 } from './elementary.ts'
 export { add, cast } from './elementwise.ts'
 export { acosh, asinh, atanh, cosh, sinh, tanh } from './hyperbolic.ts'
-export { arange, bincount, iota, oneHot, pick, segmentSum, take, takeAlongAxis } from './indexing.ts'
+export { bincount, iota, oneHot, pick, segmentSum, take, takeAlongAxis } from './indexing.ts'
 export {
   finite as isFinite,
   isInf,
@@ -77,8 +79,41 @@ export {
   unstack,
 } from './movement.ts'
 export { cbrt, hypot, integerPow, pow, square } from './power.ts'
-export { argmax, max, mean, min, variance } from './reduction.ts'
+export { cross, dot, einsum, inner, kron, outer, tensordot, vdot } from './products.ts'
+export { argmax, argmin, max, mean, min, variance } from './reduction.ts'
 export { ceil, floor, floorDivide, mod, rem, round, trunc } from './rounding.ts'
+export {
+  diag,
+  diagonal,
+  diff,
+  ravel,
+  repeat,
+  roll,
+  rot90,
+  split,
+  swapaxes,
+  tile,
+  tril,
+  triu,
+} from './shaping.ts'
 export { abs, copysign, heaviside, sign } from './sign.ts'
+export { argsort, searchSorted, sort, topK } from './sorting.ts'
 export { digamma, erf, erfc, erfInv, lgamma } from './special.ts'
+export {
+  all,
+  any,
+  average,
+  countNonzero,
+  median,
+  nanMax,
+  nanMean,
+  nanMin,
+  nanSum,
+  norm,
+  percentile,
+  prod,
+  ptp,
+  quantile,
+  std,
+} from './statistics.ts'
 export { acos, asin, atan, atan2, cos, sin, tan } from './trigonometric.ts'

@@ -45,9 +45,6 @@ export function iota(
 }
 iota.primitive = iotaPrimitive
 
-/** 0, 1, …, `size` - 1. */
-export const arange = (size: number, dtype: DType = 'i32'): Value => iota([size], { dtype })
-
 // ---- gather and scatter_add
 
 /**

@@ -1,10 +1,10 @@
 // Folds over axes: the largest and smallest element, where they are, and what is built of sums.
 
-import type { DType } from '../dtype.ts'
+import { type DType, isFloat } from '../dtype.ts'
 import { type Primitive, single } from '../primitive.ts'
 import type { Scalar } from '../scalar.ts'
 import * as scalar from '../scalar.ts'
-import { normalizeAxis } from '../shape.ts'
+import { normalizeAxes, normalizeAxis } from '../shape.ts'
 import { bind, toArray } from '../trace.ts'
 import { type ArrayLike, full, type Value } from '../value.ts'
 import { div, equal, isNan, mul, propagateNan, sub, where } from './arithmetic.ts'
@@ -53,8 +53,19 @@ function extremum(
       identity: (dtype) => lowest(dtype, sign),
     },
   })
-  const apply = (x: ArrayLike, options: ReduceOptions = {}): Value => reduce(primitive, toArray(x), options)
+  const apply = (x: ArrayLike, options: ReduceOptions = {}): Value => {
+    const value = toArray(x)
+    notEmpty(name, value, options.axis)
+    return reduce(primitive, value, options)
+  }
   return Object.assign(apply, { primitive })
+}
+
+/** Refuses to choose among no elements. */
+function notEmpty(op: string, x: Value, axis: ReduceOptions['axis']): void {
+  const empty = normalizeAxes(op, axis, x.rank).find((k) => x.shape[k] === 0)
+  if (empty !== undefined)
+    throw new RangeError(`${op}: axis ${empty} of ${x.aval} has no elements to choose from; give it some`)
 }
 
 const ends: { readonly [D in DType]: readonly [number, number] } = {
@@ -72,28 +83,62 @@ export const max = extremum('reduce_max', Math.max, scalar.max, 1)
 /** The smallest element over `axis`; NaN if there is one. */
 export const min = extremum('reduce_min', Math.min, scalar.min, -1)
 
-/** The arithmetic mean over `axis`, or of everything; NaN of nothing. */
+/** The arithmetic mean over `axis`, or of everything, in floats; NaN of nothing. */
 export function mean(x: ArrayLike, options: ReduceOptions = {}): Value {
-  const value = toArray(x)
+  const value = toFloat(toArray(x))
   const total = sum(value, options)
   const count = value.size / total.size
-  return count > 0 ? div(total, count) : full(total.shape, Number.NaN)
+  return count > 0 ? div(total, count) : full(total.shape, Number.NaN, total.dtype)
 }
 
-/** The place of the first largest element along `axis` as i32; of the first NaN if there is one. */
-export function argmax(x: ArrayLike, { axis = -1 }: { readonly axis?: number } = {}): Value {
-  const value = toArray(x)
-  const along = normalizeAxis('argmax', axis, value.rank)
-  const largest = max(value, { axis: along, keepDims: true })
-  const hit = equal(value, largest)
-  const found = value.dtype === 'f32' ? bitwiseOr(hit, isNan(value)) : hit
-  const place = iota(value.shape, { axis: along, dtype: 'i32' })
-  return min(where(found, place, value.shape[along]!), { axis: along })
+/** Integers and bools as f32. */
+export const toFloat = (x: Value): Value => (isFloat(x.dtype) ? x : cast(x, 'f32'))
+
+export interface PlaceOptions {
+  /** The axis to go along; when absent, places are those in row-major order. */
+  readonly axis?: number | undefined
+  /** Keep the axis, or all of them, with extent 1. */
+  readonly keepDims?: boolean
 }
 
-/** The variance over `axis`, dividing by the number of elements. */
-export function variance(x: ArrayLike, options: ReduceOptions = {}): Value {
-  const value = toArray(x)
+/** The first place of what `choose` chooses. */
+const placeOf =
+  (op: string, choose: typeof max | typeof min) =>
+  (x: ArrayLike, { axis, keepDims = false }: PlaceOptions = {}): Value => {
+    const value = toArray(x)
+    const list = axis === undefined ? reshape(value, [value.size]) : value
+    const along = normalizeAxis(op, axis ?? 0, list.rank)
+    notEmpty(op, list, along)
+    const hit = equal(list, choose(list, { axis: along, keepDims: true }))
+    const found = isFloat(list.dtype) ? bitwiseOr(hit, isNan(list)) : hit
+    const place = iota(list.shape, { axis: along, dtype: 'i32' })
+    const first = min(where(found, place, list.shape[along]!), { axis: along })
+    if (!keepDims) return first
+    return reshape(
+      first,
+      value.shape.map((extent, k) => (axis === undefined || k === along ? 1 : extent)),
+    )
+  }
+
+/**
+ * The place of the first largest element along `axis`, or in row-major order, as i32; of the first NaN if there is one.
+ * A `RangeError` if there are no elements.
+ */
+export const argmax = placeOf('argmax', max)
+
+/** The place of the first smallest element; in everything else as `argmax`. */
+export const argmin = placeOf('argmin', min)
+
+export interface SpreadOptions extends ReduceOptions {
+  /** What the number of elements is less by in the divisor: 1 for the variance of a sample. */
+  readonly ddof?: number
+}
+
+/** The variance over `axis`: the mean square distance from the mean. NaN if the divisor, less by `ddof`, is not positive. */
+export function variance(x: ArrayLike, { ddof = 0, ...options }: SpreadOptions = {}): Value {
+  const value = toFloat(toArray(x))
   const centred = sub(value, mean(value, { ...options, keepDims: true }))
-  return mean(mul(centred, centred), options)
+  const total = sum(mul(centred, centred), options)
+  const divisor = value.size / total.size - ddof
+  return divisor > 0 ? div(total, divisor) : full(total.shape, Number.NaN, total.dtype)
 }

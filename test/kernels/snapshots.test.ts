@@ -53,7 +53,7 @@ const rows: readonly (readonly [string, (...args: never[]) => unknown, readonly 
   ['column sum', (x: Value) => sum(x, { axis: 0 }), [f32(16, 64)]],
   ['long sum', (x: Value) => sum(x), [f32(1 << 20)]],
   ['softmax', (x: Value) => softmax(x), [f32(16, 64)]],
-  ['logSumExp', (x: Value) => logSumExp(x), [f32(16, 64)]],
+  ['logSumExp', (x: Value) => logSumExp(x, { axis: -1 }), [f32(16, 64)]],
   ['rmsNorm', (x: Value, w: Value) => rmsNorm(x, w, { eps: 1e-5 }), [f32(16, 64), f32(64)]],
   ['matmul', (x: Value, y: Value) => matmul(x, y), [f32(32, 16), f32(16, 24)]],
   [
