@@ -76,6 +76,7 @@ export function forward(config: LlamaConfig, params: LlamaParams, tokens: Value)
 /** How the queries of a layer see keys and values: the only thing in which training and generation differ. */
 export type Attend = (layer: number, q: Value, k: Value, v: Value) => Value
 
+/** The logits as `forward` gives them, with the turns of `positions` and the attention of `attend`: `[batch, time, vocabulary]`. */
 export function model(
   config: LlamaConfig,
   params: LlamaParams,

@@ -48,6 +48,7 @@ const pages: readonly { readonly name: string; readonly title: string; readonly 
       ),
     },
     { name: 'products', title: 'Products', from: ['core/ops/contract.ts', 'core/ops/products.ts'] },
+    { name: 'linalg', title: 'Linear algebra', from: ['core/linalg/*'] },
     {
       name: 'transforms',
       title: 'Transforms',
@@ -176,11 +177,20 @@ function signatureText(name: string, node: ts.SignatureDeclaration): string {
   return `${name}${generics}(\n${parameters.join('')})${result}`
 }
 
-/** The function type of a constant that is a function with properties. */
-function functionType(node: ts.TypeNode | undefined): ts.FunctionTypeNode | undefined {
+/** The call of a constant that is a function with properties, whose type may have a name in its own file. */
+function callOf(node: ts.Node | undefined): ts.FunctionTypeNode | ts.CallSignatureDeclaration | undefined {
   if (!node) return undefined
-  if (ts.isParenthesizedTypeNode(node)) return functionType(node.type)
-  if (ts.isIntersectionTypeNode(node)) return node.types.map(functionType).find((found) => found)
+  if (ts.isParenthesizedTypeNode(node) || ts.isTypeAliasDeclaration(node)) return callOf(node.type)
+  if (ts.isIntersectionTypeNode(node)) return node.types.map(callOf).find((found) => found)
+  if (ts.isTypeLiteralNode(node)) return node.members.find((member) => ts.isCallSignatureDeclaration(member))
+  if (ts.isTypeReferenceNode(node))
+    return callOf(
+      node
+        .getSourceFile()
+        .statements.find(
+          (statement) => namesOf(statement)[0] === node.typeName.getText() && isType(statement),
+        ),
+    )
   return ts.isFunctionTypeNode(node) ? node : undefined
 }
 
@@ -188,13 +198,14 @@ function functionType(node: ts.TypeNode | undefined): ts.FunctionTypeNode | unde
 function shown(statement: ts.Statement): ts.Node {
   if (!ts.isVariableStatement(statement)) return statement
   const [declaration] = statement.declarationList.declarations
-  return functionType(declaration!.type) ?? declaration!
+  return callOf(declaration!.type) ?? declaration!
 }
 
 /** A declaration as the page shows it. */
 function declarationText(name: string, statement: ts.Statement): string {
   const node = shown(statement)
-  if (ts.isFunctionDeclaration(node) || ts.isFunctionTypeNode(node)) return signatureText(name, node)
+  if (ts.isFunctionDeclaration(node) || ts.isFunctionTypeNode(node) || ts.isCallSignatureDeclaration(node))
+    return signatureText(name, node)
   if (ts.isVariableDeclaration(node)) return `const ${textOf(node)}`
   return textOf(node)
     .replace(/^export (?:declare )?/, '')
