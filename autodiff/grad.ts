@@ -1,6 +1,6 @@
 // Gradients of scalar functions of parameter trees.
 
-import { evaluate, onesLike, trace, tree, type Value, zerosLike } from '../core/index.ts'
+import { type DType, evaluate, isFloat, onesLike, trace, tree, type Value, zerosLike } from '../core/index.ts'
 import { valuesOf } from './jvp.ts'
 import { linearizeGraph, transposeTape } from './linearize.ts'
 
@@ -18,7 +18,7 @@ type Chosen<A extends readonly unknown[], N> = N extends number
 
 /**
  * `f` and the gradient of its value, as one function: `[value, gradient]`, or `[[value, aux], gradient]` with `hasAux`,
- * where `f` returns `[value, aux]`. The gradient is a tree like the argument. The loss must be an f32 scalar.
+ * where `f` returns `[value, aux]`. The gradient is a tree like the argument. The loss must be a scalar, of any float dtype.
  *
  * @example
  * ```ts
@@ -77,9 +77,9 @@ function requireFloats(k: number, arg: unknown, count: number): void {
     throw new RangeError(`grad: argnums names argument ${k}, but there are ${count}; count from 0`)
   for (const { path, leaf } of tree.leavesWithPath(arg)) {
     const dtype = typeof leaf === 'object' && leaf !== null && 'dtype' in leaf ? leaf.dtype : 'f32'
-    if (dtype !== 'f32')
+    if (!isFloat(dtype as DType))
       throw new TypeError(
-        `grad: ${[`argument ${k}`, ...path].join('.')} is ${leaf}; differentiate with respect to f32 arrays only`,
+        `grad: ${[`argument ${k}`, ...path].join('.')} is ${leaf}; differentiate with respect to float arrays only`,
       )
   }
 }
@@ -90,7 +90,7 @@ function requireScalar(outputs: readonly Value[], hasAux: boolean, lossLeaves: n
     throw new TypeError(
       `grad: the loss has ${lossLeaves} arrays; return one scalar${hasAux ? ' before the aux' : ', or set hasAux'}`,
     )
-  if (loss.dtype !== 'f32') throw new TypeError(`grad: expected an f32 loss, got ${loss.aval}; cast it`)
+  if (!isFloat(loss.dtype)) throw new TypeError(`grad: expected a float loss, got ${loss.aval}; cast it`)
   if (loss.size !== 1 || loss.rank !== 0)
     throw new TypeError(`grad: expected a scalar loss, got ${loss.aval}; sum or average it first`)
 }

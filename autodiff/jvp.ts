@@ -6,6 +6,7 @@ import {
   evaluate,
   type Graph,
   interpret,
+  isFloat,
   type Literal,
   type MaybeZero,
   toValue,
@@ -98,7 +99,7 @@ export function jvp<A extends readonly unknown[], R>(
     const { graph, captured, rebuild } = trace('jvp', f, primals as unknown as A)
     const duals = jvpGraph(
       graph,
-      xs.map((primal, k) => ({ primal, tangent: primal.dtype === 'f32' ? ts[k]! : null })),
+      xs.map((primal, k) => ({ primal, tangent: isFloat(primal.dtype) ? ts[k]! : null })),
       captured,
       false,
     )

@@ -11,6 +11,7 @@ import {
   evaluate,
   type Graph,
   interpret,
+  isFloat,
   Literal,
   type MaybeZero,
   trace,
@@ -135,7 +136,7 @@ function linearizeAt<A extends readonly unknown[], R>(
       graph,
       inputs,
       captured,
-      inputs.map(({ dtype }) => dtype === 'f32'),
+      inputs.map(({ dtype }) => isFloat(dtype)),
     )
     tape = linear.tape
     return [linear.outputs, linear.tape.residuals]
@@ -165,7 +166,7 @@ export function linearize<A extends readonly unknown[], R>(
       checkTangents('linearize', inputs, ts)
       const moved = evaluateGraph(
         tape.graph,
-        ts.filter((_, k) => inputs[k]!.dtype === 'f32'),
+        ts.filter((_, k) => isFloat(inputs[k]!.dtype)),
         tape.residuals,
       )
       let next = 0
@@ -204,7 +205,7 @@ export function vjp<A extends readonly unknown[], R>(
         tape,
         cts.filter((_, k) => tape.nonzero[k]),
       )
-      const all = inputs.map((input) => (input.dtype === 'f32' ? found.shift() : null) ?? zerosLike(input))
+      const all = inputs.map((input) => (isFloat(input.dtype) ? found.shift() : null) ?? zerosLike(input))
       return tree.unflatten(args, all) as unknown as A
     })
   return [value, pullback]

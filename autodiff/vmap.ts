@@ -106,10 +106,11 @@ export function vmap<A extends readonly unknown[], R>(
       if (other !== undefined)
         throw new TypeError(`vmap: arguments have ${size} and ${other} examples; their batch axes must agree`)
       const examples = values.map(
-        ({ shape, dtype }, k) =>
+        ({ shape, dtype, aval: { weak } }, k) =>
           new Aval(
             shape.filter((_, axis) => axis !== axes[k]),
             dtype,
+            weak,
           ),
       )
       const { graph, captured, rebuild } = trace('vmap', f, tree.unflatten(args, examples) as unknown as A)

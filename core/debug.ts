@@ -1,6 +1,6 @@
 // Looking into a program while it runs: values are handed to a function on the host, which the program waits for.
 
-import type { DType } from './dtype.ts'
+import { type DType, isFloat } from './dtype.ts'
 import { moveaxis } from './ops/index.ts'
 import type { NdArray, Primitive } from './primitive.ts'
 import type { Shape } from './shape.ts'
@@ -92,7 +92,7 @@ type HostLeaves<T> = { [K in keyof T]: T[K] extends Value | number | boolean ? H
 /** `[1, 2, [3]]`, nested by shape. */
 function show({ shape, dtype, data }: NdArray): string {
   const number = (x: number): string =>
-    dtype === 'bool' ? String(x !== 0) : dtype === 'f32' ? String(Number(x.toPrecision(7))) : String(x)
+    dtype === 'bool' ? String(x !== 0) : isFloat(dtype) ? String(Number(x.toPrecision(7))) : String(x)
   const [extent] = shape
   if (extent === undefined) return number(data[0]!)
   const parts = Array.from({ length: extent }, (_, k) => show(exampleOf({ shape, dtype, data }, k)))

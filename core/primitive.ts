@@ -5,7 +5,7 @@ import type { Affine } from './affine.ts'
 import type { DType } from './dtype.ts'
 import type { Graph } from './graph.ts'
 import type { Scalar } from './scalar.ts'
-import type { Aval, Shape } from './shape.ts'
+import { Aval, type Shape } from './shape.ts'
 import type { Value } from './value.ts'
 
 /** Static facts of an application: axes, shapes, letters. They print, and two that print alike are equal. */
@@ -174,6 +174,15 @@ export interface SingleRules<P> {
   reference(inputs: readonly NdArray[], params: P): NdArray
   readonly lower: Lowering<P>
   readonly expand?: (inputs: readonly Value[], params: P) => Value | null
+  /** Whether `type` says itself if the result is weak. */
+  readonly saysWeak?: true
+}
+
+/** A result is weak if all inputs of its dtype are. */
+function withWeak(aval: Aval, inputs: readonly Aval[]): Aval {
+  const alike = inputs.filter(({ dtype }) => dtype === aval.dtype)
+  const weak = aval.dtype !== 'bool' && alike.length > 0 && alike.every((input) => input.weak)
+  return weak === aval.weak ? aval : new Aval(aval.shape, aval.dtype, weak)
 }
 
 /** A primitive with one result. */
@@ -182,7 +191,10 @@ export function single<P>(rules: SingleRules<P>): Primitive<P> {
   return {
     name: rules.name,
     lower: rules.lower,
-    type: (inputs, params) => [rules.type(inputs, params)],
+    type: (inputs, params) => {
+      const aval = rules.type(inputs, params)
+      return [rules.saysWeak ? aval : withWeak(aval, inputs)]
+    },
     jvp: (tangents, primals, [output], params) => [jvp?.(tangents, primals, output!, params) ?? null],
     ...(transpose && {
       transpose: ([cotangent], inputs, params) =>

@@ -1,7 +1,7 @@
 // The oracle: a graph evaluated on the host in double precision, by the meaning each primitive gives. Slow, and independent
 // of the compiler; every kernel is tested against it.
 
-import { hostArray, hostView } from './dtype.ts'
+import { fromWords, hostArray, isHalf, toWords, type Words, wrap } from './dtype.ts'
 import { type Graph, interpret, type Literal } from './graph.ts'
 import type { NdArray } from './primitive.ts'
 import type { Aval } from './shape.ts'
@@ -11,6 +11,9 @@ const ofLiteral = ({ value, aval }: Literal): NdArray => ({
   dtype: aval.dtype,
   data: new Float64Array(aval.size).fill(value),
 })
+
+/** 16-bit floats are rounded, as the device rounds them after each equation. */
+const stored = (x: NdArray): NdArray => (isHalf(x.dtype) ? { ...x, data: x.data.map(wrap[x.dtype]) } : x)
 
 /** The results of a graph in double precision. */
 export const reference = (
@@ -22,20 +25,20 @@ export const reference = (
     graph,
     inputs,
     captures,
-    ({ primitive, params }, values) => primitive.reference(values, params),
+    ({ primitive, params }, values) => primitive.reference(values, params).map(stored),
     ofLiteral,
   )
 
 /** An array in double precision from the words of one. */
-export const fromWords = ({ shape, dtype }: Aval, words: ArrayBuffer): NdArray => ({
+export const arrayOf = ({ shape, dtype, size }: Aval, words: ArrayBuffer): NdArray => ({
   shape,
   dtype,
-  data: Float64Array.from(hostView(dtype, words)),
+  data: Float64Array.from(fromWords(dtype, words, size)),
 })
 
 /** The words of an array. */
-export function toWords({ dtype, data }: NdArray): ArrayBufferView {
-  const words = hostArray(dtype, data.length)
-  words.set(data)
-  return words
+export function wordsOf({ dtype, data }: NdArray): Words {
+  const elements = hostArray(dtype, data.length)
+  elements.set(data)
+  return toWords(dtype, elements)
 }

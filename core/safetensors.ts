@@ -2,11 +2,13 @@
 // each tensor's dtype, shape and byte range, then the data without gaps. Every dtype is brought to one that WGSL
 // can store; a tensor that already is one is a view of the file's bytes, not a copy.
 
-/** An array in host memory; a bool is stored as a word, 0 or 1, as in a WGSL buffer. */
+import type { DType, Words } from './dtype.ts'
+
+/** An array in host memory; a bool is stored as a word, 0 or 1, as in a WGSL buffer, and a 16-bit float as its bits. */
 export interface HostArray {
-  readonly dtype: 'f32' | 'i32' | 'u32' | 'bool'
+  readonly dtype: DType
   readonly shape: readonly number[]
-  readonly data: Float32Array | Int32Array | Uint32Array
+  readonly data: Words
 }
 
 /** What a safetensors file holds: its tensors in the order of their bytes, and its free-form metadata. */
@@ -30,8 +32,8 @@ interface Format {
 const formats: Readonly<Record<string, Format>> = {
   F64: { bytes: 8, dtype: 'f32', read: (bytes) => Float32Array.from(view(Float64Array, bytes)) },
   F32: { bytes: 4, dtype: 'f32', read: (bytes) => view(Float32Array, bytes) },
-  F16: { bytes: 2, dtype: 'f32', read: (bytes) => halves(view(Uint16Array, bytes)) },
-  BF16: { bytes: 2, dtype: 'f32', read: (bytes) => brainFloats(view(Uint16Array, bytes)) },
+  F16: { bytes: 2, dtype: 'f16', read: (bytes) => view(Uint16Array, bytes) },
+  BF16: { bytes: 2, dtype: 'bf16', read: (bytes) => view(Uint16Array, bytes) },
   I64: { bytes: 8, dtype: 'i32', read: (bytes) => longs(view(Int32Array, bytes)) },
   I32: { bytes: 4, dtype: 'i32', read: (bytes) => view(Int32Array, bytes) },
   U32: { bytes: 4, dtype: 'u32', read: (bytes) => view(Uint32Array, bytes) },
@@ -44,6 +46,8 @@ const written = {
   f32: { name: 'F32', Data: Float32Array },
   u32: { name: 'U32', Data: Uint32Array },
   i32: { name: 'I32', Data: Int32Array },
+  bf16: { name: 'BF16', Data: Uint16Array },
+  f16: { name: 'F16', Data: Uint16Array },
   bool: { name: 'BOOL', Data: Uint8Array },
 } as const
 const layout = Object.keys(written)
@@ -166,23 +170,6 @@ function view<T>(Data: View<T>, bytes: Uint8Array): T {
   // Not slice(): a Node Buffer's slice is a view, as unaligned as before.
   const aligned = bytes.byteOffset % width === 0 ? bytes : new Uint8Array(bytes)
   return new Data(aligned.buffer, aligned.byteOffset, aligned.byteLength / width)
-}
-
-function halves(bits: Uint16Array): Float32Array {
-  const data = new Float32Array(bits.length)
-  for (let i = 0; i < data.length; i++) {
-    const [exponent, fraction] = [(bits[i]! >> 10) & 31, bits[i]! & 1023]
-    const finite = exponent ? (1024 + fraction) * 2 ** (exponent - 25) : fraction * 2 ** -24
-    const magnitude = exponent < 31 ? finite : fraction ? Number.NaN : Number.POSITIVE_INFINITY
-    data[i] = bits[i]! >> 15 ? -magnitude : magnitude
-  }
-  return data
-}
-
-function brainFloats(bits: Uint16Array): Float32Array {
-  const words = new Uint32Array(bits)
-  for (let i = 0; i < words.length; i++) words[i]! <<= 16
-  return new Float32Array(words.buffer)
 }
 
 function longs(words: Int32Array): Int32Array {

@@ -2,10 +2,10 @@
 // substitutes one into another, and a target spells them. They know operations of a machine, no arrays and no WGSL.
 
 import type { Affine } from './affine.ts'
-import type { DType } from './dtype.ts'
+import { type DType, isHalf, type MachineType, machineType, wrap } from './dtype.ts'
 
 interface Node {
-  readonly dtype: DType
+  readonly dtype: MachineType
   readonly key: string
 }
 
@@ -14,7 +14,7 @@ export type Scalar = Node &
   (
     | { readonly kind: 'constant'; readonly value: number }
     | { readonly kind: 'position'; readonly index: Affine }
-    | { readonly kind: 'load'; readonly input: number; readonly offset: Affine }
+    | { readonly kind: 'load'; readonly input: number; readonly offset: Affine; readonly stored: DType }
     | { readonly kind: 'apply'; readonly op: string; readonly args: readonly Scalar[] }
     | { readonly kind: 'reduced' }
   )
@@ -26,7 +26,7 @@ const fresh = (): string => String(made++).padStart(12, '0')
 export const constant = (value: number, dtype: DType): Scalar => ({
   kind: 'constant',
   value,
-  dtype,
+  dtype: machineType(dtype),
   key: fresh(),
 })
 
@@ -34,19 +34,24 @@ export const constant = (value: number, dtype: DType): Scalar => ({
 export const position = (index: Affine): Scalar => ({ kind: 'position', index, dtype: 'u32', key: fresh() })
 
 /** The element at a flat position of a kernel's input. */
-export const load = (input: number, offset: Affine, dtype: DType): Scalar => ({
+export const load = (input: number, offset: Affine, stored: DType): Scalar => ({
   kind: 'load',
   input,
   offset,
-  dtype,
+  stored,
+  dtype: machineType(stored),
   key: fresh(),
 })
 
 /** What the kernel's reduction or product came to. */
-export const reduced = (dtype: DType): Scalar => ({ kind: 'reduced', dtype, key: fresh() })
+export const reduced = (dtype: DType): Scalar => ({
+  kind: 'reduced',
+  dtype: machineType(dtype),
+  key: fresh(),
+})
 
 /** A machine operation by name; infix ones have the names of `infix`, any other is a function of the target. */
-const apply = (op: string, dtype: DType, ...args: readonly Scalar[]): Scalar => ({
+const apply = (op: string, dtype: MachineType, ...args: readonly Scalar[]): Scalar => ({
   kind: 'apply',
   op,
   args,
@@ -56,7 +61,7 @@ const apply = (op: string, dtype: DType, ...args: readonly Scalar[]): Scalar => 
 
 type Operand = Scalar | number
 const operand = (x: Operand, dtype: DType): Scalar => (typeof x === 'number' ? constant(x, dtype) : x)
-const dtypeOf = (...xs: readonly Operand[]): DType => xs.find((x) => typeof x !== 'number')!.dtype
+const dtypeOf = (...xs: readonly Operand[]): MachineType => xs.find((x) => typeof x !== 'number')!.dtype
 const sameType =
   (op: string) =>
   (...xs: readonly Operand[]): Scalar =>
@@ -104,10 +109,27 @@ export const select = (condition: Scalar, yes: Operand, no: Operand): Scalar => 
 }
 
 /** The value as another type; a float becomes the integer towards zero. */
-export const cast = (x: Scalar, dtype: DType): Scalar => (x.dtype === dtype ? x : apply('cast', dtype, x))
+export const cast = (x: Scalar, dtype: DType): Scalar =>
+  x.dtype === machineType(dtype) ? x : apply('cast', machineType(dtype), x)
+
+/** A float as the nearest one of `dtype`, the even one at a tie; what is one already stays. */
+export const rounded = (x: Scalar, dtype: DType): Scalar =>
+  !isHalf(dtype) || isRounded(x, dtype) ? x : apply(`round_${dtype}`, 'f32', x)
+
+/** What is rounded to `dtype` in `x`, for who rounds it anyway. */
+export const unrounded = (x: Scalar, dtype: DType): Scalar =>
+  x.kind === 'apply' && x.op === `round_${dtype}` ? x.args[0]! : x
+
+function isRounded(x: Scalar, dtype: DType): boolean {
+  if (x.kind === 'load') return x.stored === dtype
+  if (x.kind === 'constant') return Object.is(wrap[dtype](x.value), x.value)
+  if (x.kind !== 'apply') return false
+  if (x.op === 'select') return isRounded(x.args[1]!, dtype) && isRounded(x.args[2]!, dtype)
+  return x.op === `round_${dtype}`
+}
 
 /** The same 32 bits as another type. */
-export const bitcast = (x: Scalar, dtype: DType): Scalar =>
+export const bitcast = (x: Scalar, dtype: MachineType): Scalar =>
   x.dtype === dtype ? x : apply('bitcast', dtype, x)
 
 /** A machine may assume that no NaN exists, so only the bits tell. */

@@ -1,6 +1,6 @@
 // Shapes, and `Aval`: what is known of an array before it has any elements.
 
-import { bytesPerElement, type DType } from './dtype.ts'
+import { bytesOf, type DType } from './dtype.ts'
 
 export type Shape = readonly number[]
 
@@ -21,16 +21,21 @@ export function stridesOf(shape: Shape): number[] {
 export const sameShape = (a: Shape, b: Shape): boolean =>
   a.length === b.length && a.every((extent, axis) => extent === b[axis])
 
-/** The type of an array: its shape and dtype, and no elements. Prints as `f32[8,64]`. */
+/**
+ * The type of an array: its shape and dtype, and no elements. Prints as `f32[8,64]`; a weak one, whose dtype gives way to that
+ * of a neighbour as that of a number does, as `f32[8,64]*`.
+ */
 export class Aval {
   readonly shape: Shape
   readonly dtype: DType
+  readonly weak: boolean
 
-  constructor(shape: Shape, dtype: DType) {
+  constructor(shape: Shape, dtype: DType, weak = false) {
     if (!shape.every((extent) => Number.isInteger(extent) && extent >= 0))
       throw new RangeError(`shape: [${shape}] is no shape; extents are whole numbers from 0 up`)
     this.shape = shape
     this.dtype = dtype
+    this.weak = weak
   }
 
   get size(): number {
@@ -38,15 +43,16 @@ export class Aval {
   }
 
   get bytes(): number {
-    return this.size * bytesPerElement
+    return bytesOf(this.dtype, this.size)
   }
 
+  /** Whether shape and dtype agree; weak or not does not matter. */
   equals(other: Aval): boolean {
     return this.dtype === other.dtype && sameShape(this.shape, other.shape)
   }
 
   toString(): string {
-    return `${this.dtype}[${this.shape.join(',')}]`
+    return `${this.dtype}[${this.shape.join(',')}]${this.weak ? '*' : ''}`
   }
 }
 

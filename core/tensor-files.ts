@@ -1,12 +1,13 @@
 // Tensors by name, from and to safetensors files. A file is written beside its place and renamed, so it is never half there.
 
+import { toWords, type Words } from './dtype.ts'
 import { writeFileAtomic } from './files.ts'
 import { decodeSafetensors, encodeSafetensors } from './safetensors.ts'
 import { Aval } from './shape.ts'
 import { Tensor } from './tensor.ts'
 import type { Value } from './value.ts'
 
-/** The tensors of a safetensors file. Halves and bf16 become f32. */
+/** The tensors of a safetensors file. F16 and BF16 stay as they are, at two bytes an element. */
 export async function readTensors(file: string): Promise<Map<string, Tensor>> {
   const { readFile } = await import('node:fs/promises')
   const bytes = await readFile(file).catch((error: NodeJS.ErrnoException) => {
@@ -16,9 +17,17 @@ export async function readTensors(file: string): Promise<Map<string, Tensor>> {
   return new Map(
     [...tensors].map(([name, { shape, dtype, data }]) => [
       name,
-      new Tensor(new Aval(shape, dtype), data, { operation: 'safetensors', site: null }),
+      new Tensor(new Aval(shape, dtype), wholeWords(data), { operation: 'safetensors', site: null }),
     ]),
   )
+}
+
+/** An odd number of 16-bit elements, with one more. */
+function wholeWords(data: Words): Words {
+  if (!(data instanceof Uint16Array) || data.length % 2 === 0) return data
+  const padded = new Uint16Array(data.length + 1)
+  padded.set(data)
+  return padded
 }
 
 /** Writes arrays under their names. */
@@ -27,7 +36,9 @@ export async function writeTensors(
   arrays: readonly (readonly [string, Value])[],
 ): Promise<void> {
   const entries = arrays.map(async ([name, value]) => {
-    return [name, { dtype: value.dtype, shape: value.shape, data: await value.data() }] as const
+    const { dtype, shape, size } = value
+    const words = toWords(dtype, await value.data())
+    return [name, { dtype, shape, data: words.subarray(0, size) }] as const
   })
   const encoded = encodeSafetensors(
     (await Promise.all(entries)).map(([name, array]) => [name, array]),

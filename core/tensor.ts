@@ -3,13 +3,14 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 
 import { type Origin, read, release, Storage } from './device/index.ts'
-import { type DType, type HostData, hostArray, hostView } from './dtype.ts'
+import { type DType, fromWords, type HostData, hostArray, toWords, type Words } from './dtype.ts'
+import { packHalves } from './halves.ts'
 import { adopt, currentScope } from './scope.ts'
 import { Aval, type Shape, sizeOf } from './shape.ts'
 import { callSite } from './source.ts'
 import { escaped } from './trace.ts'
 import { leaves } from './tree.ts'
-import { Constant, Value } from './value.ts'
+import { Constant, limits, Value } from './value.ts'
 
 const forgotten = new FinalizationRegistry<Storage>((storage) => release(storage, 'was collected'))
 
@@ -17,17 +18,17 @@ const forgotten = new FinalizationRegistry<Storage>((storage) => release(storage
 export class Tensor extends Value {
   readonly storage: Storage
 
-  /** `origin` says who asked for it, for errors. */
-  constructor(aval: Aval, data: HostData | null, origin: Origin) {
+  /** `words` are the elements as the device holds them, or null if a program will make them; `origin` is for errors. */
+  constructor(aval: Aval, words: Words | null, origin: Origin) {
     super(aval)
-    this.storage = new Storage(aval.bytes, String(aval), data, origin)
+    this.storage = new Storage(aval.bytes, String(aval), words, origin)
     adopt(this.storage, currentScope())
     forgotten.register(this, this.storage)
   }
 
   async data(): Promise<HostData> {
     if (this.storage.gone !== null) throw new Error(`data: ${this.aval} ${this.storage.gone}`)
-    return hostView(this.dtype, await read(this.storage))
+    return fromWords(this.dtype, await read(this.storage), this.size)
   }
 
   /** Gives the memory back at once; reading the tensor afterwards is an error. */
@@ -74,7 +75,8 @@ export interface TensorOptions {
 }
 
 /**
- * An array from nested JavaScript arrays, or from a typed array and a shape. Numbers are f32 unless `dtype` says otherwise.
+ * An array from nested JavaScript arrays, or from a typed array and a shape. Numbers are f32 unless `dtype` says otherwise; a
+ * `RangeError` for a number beyond an integer dtype.
  *
  * @example
  * ```ts
@@ -93,16 +95,37 @@ export function tensor(
     throw new TypeError(
       `tensor: ${flat.length} elements do not fill the shape [${full}]; it takes ${sizeOf(full)}`,
     )
-  const words = hostArray(dtype, flat.length)
-  words.set(dtype === 'bool' ? Array.from(flat, (x) => Number(x !== 0)) : flat)
-  return new Tensor(new Aval(full, dtype), words, { operation: 'tensor', site: callSite() })
+  return new Tensor(new Aval(full, dtype), wordsOf(dtype, flat), { operation: 'tensor', site: callSite() })
+}
+
+/** Numbers as the words of an array: floats are rounded once, integers lose their fraction and must be in range. */
+function wordsOf(dtype: DType, numbers: ArrayLike<number>): Words {
+  if (dtype === 'f16' || dtype === 'bf16') return packHalves(dtype, numbers)
+  if (dtype === 'i32' || dtype === 'u32') {
+    const [low, high] = limits[dtype]
+    const odd = Array.prototype.findIndex.call(
+      numbers,
+      (x: number) => !(low <= Math.trunc(x) && x < high + 1),
+    )
+    if (odd >= 0)
+      throw new RangeError(
+        `tensor: element ${odd} is ${numbers[odd]}, which is no ${dtype}; use numbers from ${low} to ${high}`,
+      )
+  }
+  const words = hostArray(dtype, numbers.length)
+  words.set(dtype === 'bool' ? Array.from(numbers, (x) => Number(x !== 0)) : numbers)
+  return words
 }
 
 /** A value with memory of its own: constants are filled in, tensors are themselves. */
 export function materialize(value: Value, origin: Origin): Tensor {
   if (value instanceof Tensor) return value
   if (!(value instanceof Constant)) throw escaped('trace', value)
-  return new Tensor(value.aval, hostArray(value.dtype, value.size).fill(value.value), origin)
+  return new Tensor(
+    value.aval,
+    toWords(value.dtype, hostArray(value.dtype, value.size).fill(value.value)),
+    origin,
+  )
 }
 
 /** Gives back the memory of every tensor in a tree. */

@@ -139,10 +139,10 @@ export function bind<P>(primitive: Primitive<P>, inputs: readonly Value[], param
   return builder.emit(rules, inputs, params as Params)
 }
 
-/** A value from what a caller may pass: a value, a number or a boolean. */
+/** A value from what a caller may pass: a value, a boolean, or a number, which is a weak f32. */
 export function toValue(x: unknown, describe: () => string): Value {
   if (x instanceof Value) return x
-  if (typeof x === 'number') return full([], x)
+  if (typeof x === 'number') return new Constant(Math.fround(x), new Aval([], 'f32', true))
   if (typeof x === 'boolean') return full([], x, 'bool')
   if (typeof x === 'object' && x !== null)
     throw new TypeError(

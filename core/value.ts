@@ -1,7 +1,7 @@
 // `Value`: anything that stands for an array. A `Tensor` has its elements, a `Tracer` will have them when the program runs,
 // and a `Constant` is one number in every place.
 
-import { type DType, type HostData, hostArray } from './dtype.ts'
+import { type DType, type HostData, hostArray, rounded } from './dtype.ts'
 import { Aval, type Shape } from './shape.ts'
 
 /**
@@ -31,7 +31,7 @@ export abstract class Value {
     return this.aval.size
   }
 
-  /** The elements in row-major order. A bool is 0 or 1. Rejects with the error of the program that should have made them. */
+  /** The elements in row-major order. A bool is 0 or 1, a 16-bit float is in an f32. Rejects with the error of the program that should have made them. */
   abstract data(): Promise<HostData>
 
   /** The one element of an array of size 1; a `RangeError` for any other size. */
@@ -70,7 +70,8 @@ export class Constant extends Value {
   }
 }
 
-const limits = { i32: [-(2 ** 31), 2 ** 31 - 1], u32: [0, 2 ** 32 - 1] } as const
+/** The least and the largest number of an integer type. */
+export const limits = { i32: [-(2 ** 31), 2 ** 31 - 1], u32: [0, 2 ** 32 - 1] } as const
 
 /** An array of `shape` filled with `value`. */
 export function full(shape: Shape, value: number | boolean, dtype: DType = 'f32'): Constant {
@@ -80,15 +81,14 @@ export function full(shape: Shape, value: number | boolean, dtype: DType = 'f32'
     if (!Number.isInteger(number) || number < low || number > high)
       throw new RangeError(`full: ${number} is not a ${dtype}; use a whole number from ${low} to ${high}`)
   }
-  return new Constant(
-    dtype === 'f32' ? Math.fround(number) : dtype === 'bool' ? Number(number !== 0) : number,
-    new Aval(shape, dtype),
-  )
+  return new Constant(rounded(dtype, number), new Aval(shape, dtype))
 }
 
 export const zeros = (shape: Shape, dtype: DType = 'f32'): Constant => full(shape, 0, dtype)
 export const ones = (shape: Shape, dtype: DType = 'f32'): Constant => full(shape, 1, dtype)
 
-/** Zeros of the shape and dtype of `x`, which may be abstract. */
-export const zerosLike = (x: Value | Aval): Constant => zeros(x.shape, x.dtype)
-export const onesLike = (x: Value | Aval): Constant => ones(x.shape, x.dtype)
+/** Zeros of the shape and dtype of `x`, which may be abstract; weak if it is. */
+export const zerosLike = (x: Value | Aval): Constant => like(x, 0)
+export const onesLike = (x: Value | Aval): Constant => like(x, 1)
+
+const like = (x: Value | Aval, value: number): Constant => new Constant(value, x instanceof Aval ? x : x.aval)

@@ -13,6 +13,7 @@ import {
   equal,
   full,
   type Graph,
+  isFloat,
   Literal,
   type MaybeZero,
   maximum,
@@ -297,7 +298,7 @@ function choose<A extends readonly unknown[], R>(
   const number = toArray(index)
   if (number.rank !== 0)
     throw new TypeError(`${op}: ${number.aval} is no scalar; choose with where(), or vmap over it`)
-  if (number.dtype === 'f32') throw new TypeError(`${op}: the index is ${number.aval}; cast it to i32`)
+  if (isFloat(number.dtype)) throw new TypeError(`${op}: the index is ${number.aval}; cast it to i32`)
   if (functions.length === 0) throw new TypeError(`${op}: there are no branches; give at least one`)
   const values = tree
     .leavesWithPath(operands)

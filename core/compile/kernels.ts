@@ -13,6 +13,7 @@ import {
   unflatten,
   whole,
 } from '../affine.ts'
+import { isHalf, machineType } from '../dtype.ts'
 import { type Atom, type Equation, Literal, Var } from '../graph.ts'
 import type { Site } from '../primitive.ts'
 import type { Scalar } from '../scalar.ts'
@@ -117,8 +118,19 @@ export function plainKernel(
   return { name, inputs: inputs.list, output, nest, start: inputs.start(output), guard: null }
 }
 
-/** The kernels of a group: one, or two for a fold that is too long for the threads of one. */
+/** The kernels of a group: one, or more for a fold that is too long for the threads of one, or that has 16-bit results. */
 export function kernelsOf(group: Group, slices: Slices | null = null): Kernel[] {
+  const kernels = loopsOf(group, slices)
+  const [last, output] = [kernels.at(-1)!, group.root.outputs[0]!]
+  if (last.output === output) return kernels
+  return [...kernels, { ...plainKernel('pack', output, last.output, (x) => x!), guard: last.guard }]
+}
+
+/** What is computed of an array with such elements: 16-bit floats are in f32. */
+const computed = ({ shape, dtype }: Aval): Aval => new Aval(shape, machineType(dtype))
+
+/** The loops of a group; 16-bit results of a fold or a product are still to be packed. */
+function loopsOf(group: Group, slices: Slices | null): Kernel[] {
   const { root, anchor } = group
   const output = root.outputs[0]!
   const name = nameOf(group)
@@ -128,8 +140,8 @@ export function kernelsOf(group: Group, slices: Slices | null = null): Kernel[] 
 
   const site = ({ params, inputs, outputs }: Equation): Site<never> => ({
     params: params as never,
-    inputs: inputs.map(({ aval }) => aval),
-    output: outputs[0]!.aval,
+    inputs: inputs.map(({ aval }) => computed(aval)),
+    output: computed(outputs[0]!.aval),
   })
 
   /** The element of an atom at an index; `reduced` stands for the result of the anchor. */
@@ -137,11 +149,11 @@ export function kernelsOf(group: Group, slices: Slices | null = null): Kernel[] 
     if (atom instanceof Literal) return scalar.constant(atom.value, atom.aval.dtype)
     const equation = inside.get(atom)
     if (equation === undefined) return inputs.load(atom, flatten(index, atom.aval.shape))
-    if (equation === anchor) return reduced!
+    if (equation === anchor) return scalar.rounded(reduced!, atom.aval.dtype)
     const key = `${reduced?.key}|${index.map((i) => i.key)}`
     const known = memo.get(atom) ?? new Map<string, Scalar>()
     memo.set(atom, known)
-    const element = known.get(key) ?? compute(equation, index, reduced)
+    const element = known.get(key) ?? scalar.rounded(compute(equation, index, reduced), atom.aval.dtype)
     known.set(key, element)
     return element
   }
@@ -161,12 +173,16 @@ export function kernelsOf(group: Group, slices: Slices | null = null): Kernel[] 
     )
   }
 
-  const finish = (place: Affine, reduced: Scalar): Scalar =>
-    elementOf(output, unflatten(place, output.aval.shape), reduced)
+  /** A thread of a loop stores single elements, and so 16-bit ones in f32, for a map to pack. */
+  const target = isHalf(output.aval.dtype) && anchor !== null ? new Var(computed(output.aval)) : output
+  const finish = (place: Affine, reduced: Scalar): Scalar => {
+    const element = elementOf(output, unflatten(place, output.aval.shape), reduced)
+    return target === output ? element : scalar.unrounded(element, output.aval.dtype)
+  }
   const kernel = (nest: Nest): Kernel => ({
     name,
     inputs: inputs.list,
-    output,
+    output: target,
     nest,
     start: inputs.start(output),
     guard: root.guard ?? null,
@@ -178,7 +194,7 @@ export function kernelsOf(group: Group, slices: Slices | null = null): Kernel[] 
   }
 
   const { lower } = anchor.primitive
-  const result = anchor.outputs[0]!.aval
+  const result = computed(anchor.outputs[0]!.aval)
   const read = (input: number, at: readonly Affine[]): Scalar => elementOf(anchor.inputs[input]!, at, null)
 
   if (lower.kind === 'contract') {

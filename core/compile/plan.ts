@@ -1,8 +1,9 @@
 // A graph as a list of steps over a few buffers: kernels to dispatch, loops over plans of their own, work of the host. Equal
 // groups are compiled once, and a result goes to a buffer whose last reader has run.
 
+import { isHalf, machineType } from '../dtype.ts'
 import { type Atom, type Equation, type Graph, Literal, showLiteral, showParams, Var } from '../graph.ts'
-import { fromWords, toWords } from '../reference.ts'
+import { arrayOf, wordsOf } from '../reference.ts'
 import * as scalar from '../scalar.ts'
 import { Aval } from '../shape.ts'
 import { type Cost, costOf } from './cost.ts'
@@ -205,14 +206,17 @@ function hostWorks({ primitive, params, inputs, outputs, guard }: Equation, arou
     outputs: outputs.map(place),
     guard: guard ? place(guard) : null,
     run: (words) => {
-      const arrays = reads.map(({ aval }, k) => fromWords(aval, words[k]!))
-      return primitive.reference(arrays, params).map(toWords)
+      const arrays = reads.map(({ aval }, k) => arrayOf(aval, words[k]!))
+      return primitive.reference(arrays, params).map(wordsOf)
     },
   })
   return [...works, { reads: guard ? [...reads, guard] : reads, writes: outputs, scratch: [], step }]
 }
 
 const word = new Aval([], 'u32')
+
+/** The type of an array that holds the same in whole words. */
+const inMachineType = ({ shape, dtype }: Aval): Aval => new Aval(shape, machineType(dtype))
 
 function loopWorks(
   { primitive, params, inputs, outputs, guard }: Equation,
@@ -265,14 +269,21 @@ function loopWorks(
 
   const spare = final.map(({ aval }) => new Var(aval))
   const slots = plan.slots.map((bytes) => new Var(new Aval([Math.ceil(bytes / 4)], 'u32')))
-  const stacked = outputs.slice(state)
+  const packed: Work[] = []
+  const stacked = outputs.slice(state).map((output) => {
+    if (!isHalf(output.aval.dtype)) return output
+    const wide = new Var(inMachineType(output.aval))
+    packed.push(kernelWork(plainKernel('pack', output, wide, (x) => x!)))
+    return wide
+  })
   const waits = guard !== undefined && turns === null ? [guard] : []
   const extra = final.filter((variable) => !outputs.includes(variable))
+  const written = [...outputs.slice(0, state), ...stacked]
   return [
     ...works,
     {
       reads: [...waits, ...given, ...initial, ...sliced],
-      writes: outputs,
+      writes: written,
       scratch: [...extra, ...spare, ...slots],
       step: (place) => ({
         kind: 'loop',
@@ -288,6 +299,7 @@ function loopWorks(
         guard: waits[0] ? place(waits[0]) : null,
       }),
     },
+    ...packed,
   ]
 }
 
@@ -309,11 +321,11 @@ function piecesOf(
   }
   const copied: { readonly from: Atom; readonly to: Var }[] = []
   const stacked = outputs.slice(state.length).map((atom) => {
-    if (atom instanceof Var && !others.has(atom)) {
+    if (atom instanceof Var && !others.has(atom) && !isHalf(atom.aval.dtype)) {
       others.add(atom)
       return atom
     }
-    const to = new Var(atom.aval)
+    const to = new Var(inMachineType(atom.aval)) // a slice of 16-bit floats may begin in the middle of a word
     copied.push({ from: atom, to })
     return to
   })

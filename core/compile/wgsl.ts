@@ -1,12 +1,15 @@
 // Kernels as WGSL modules. Maps and folds compute four neighbours a thread where they can; `wgsl-product.ts` has products.
 
 import { type Affine, loop, plus, times, whole } from '../affine.ts'
+import { isHalf } from '../dtype.ts'
 import type { Scalar } from '../scalar.ts'
 import * as scalar from '../scalar.ts'
+import { functionsOf } from './halves.ts'
 import type { Kernel, MapNest, ReduceNest } from './kernels.ts'
 import { inlineNames } from './tidy.ts'
 import { writeProduct } from './wgsl-product.ts'
 import {
+  arrayName,
   type Body,
   isVector,
   quarter,
@@ -38,16 +41,14 @@ export function emit(kernel: Kernel): Module {
   for (const input of dry.vectors) vectors.add(input)
   const writer = new Writer(grainOf)
   const body = writeBody(writer, kernel)
-  const element = (dtype: Kernel['output']['aval']['dtype'], isWide: boolean): string =>
-    `array<${typeName(storageType(dtype), isWide ? 4 : 1)}>`
   const bindings = kernel.inputs.map(
     ({ aval }, k) =>
-      `@group(0) @binding(${k}) var<storage, read> in${k}: ${element(aval.dtype, vectors.has(k))};`,
+      `@group(0) @binding(${k}) var<storage, read> in${k}: ${arrayName(aval.dtype, vectors.has(k) ? 4 : 1)};`,
   )
   const { length } = kernel.inputs
   const guard =
     kernel.guard === null ? [] : [`@group(0) @binding(${length}) var<storage, read> guard: array<u32>;`]
-  const output = `@group(0) @binding(${length + guard.length}) var<storage, read_write> out: ${element(kernel.output.aval.dtype, body.storesVectors)};`
+  const output = `@group(0) @binding(${length + guard.length}) var<storage, read_write> out: ${arrayName(kernel.output.aval.dtype, body.storesVectors ? 4 : 1)};`
   const special = writer.usesSpecial
     ? ['var<private> infinity_bits: u32 = 0x7f800000u;', 'var<private> nan_bits: u32 = 0x7fc00000u;']
     : []
@@ -57,6 +58,7 @@ export function emit(kernel: Kernel): Module {
     ...guard,
     output,
     ...special,
+    ...functionsOf(writer.halves),
     '',
     `@compute @workgroup_size(${body.workgroup.join(', ')})`,
     'fn main(@builtin(global_invocation_id) id: vec3<u32>) {',
@@ -76,11 +78,16 @@ function writeBody(writer: Writer, kernel: Kernel): Body {
   const { dtype } = kernel.output.aval
   const store = (at: string, lanes: readonly Scalar[]): void => {
     const width = lanes.length === vectorWidth ? 4 : 1
+    if (isHalf(dtype)) {
+      const spelled = writer.spell(lanes.map((lane) => scalar.unrounded(lane, dtype)))
+      writer.line(`out[${at}] = ${writer.half('store', dtype, 4)}(${widen(spelled, 'f32', 4)});`)
+      return
+    }
     const stored = lanes.map((lane) => (dtype === 'bool' ? scalar.cast(lane, 'u32') : lane))
     const from = start.terms.length === 0 ? '' : `${writer.index(width === 4 ? quarter(start) : start)} + `
     writer.line(`out[${from}${at}] = ${widen(writer.spell(stored), storageType(dtype), width)};`)
   }
-  if (nest.kind === 'map') return writeMap(writer, nest, store)
+  if (nest.kind === 'map') return writeMap(writer, nest, store, isHalf(dtype))
   if (nest.kind === 'reduce') return writeReduce(writer, nest, store)
   return writeProduct(writer, nest, store)
 }
@@ -100,10 +107,12 @@ function overThreads(writer: Writer, name: string, threads: number): Omit<Body, 
 const lanesOf = (name: string, size: number): Affine[] =>
   [0, 1, 2, 3].map((lane) => plus(times(loop(name, size / vectorWidth), vectorWidth), whole(lane)))
 
-function writeMap(writer: Writer, { size, element }: MapNest, store: Store): Body {
-  const wide = size % vectorWidth === 0
-  const grid = overThreads(writer, 'i', wide ? size / vectorWidth : size)
-  store('i', (wide ? lanesOf('i', size) : [loop('i', size)]).map(element))
+/** With `packs`, a thread always has four elements: a buffer ends at a multiple of them, and what lies behind `size` is no matter. */
+function writeMap(writer: Writer, { size, element }: MapNest, store: Store, packs: boolean): Body {
+  const wide = size % vectorWidth === 0 || packs
+  const threads = wide ? Math.ceil(size / vectorWidth) : size
+  const grid = overThreads(writer, 'i', threads)
+  store('i', (wide ? lanesOf('i', vectorWidth * threads) : [loop('i', size)]).map(element))
   return { ...grid, storesVectors: wide }
 }
 

@@ -2,7 +2,8 @@
 // and differ only in their indices, so loads of neighbours become one load of a `vec4`.
 
 import { type Affine, type IndexAtom, partition, quotient } from '../affine.ts'
-import type { DType } from '../dtype.ts'
+import { type DType, isHalf, type MachineType } from '../dtype.ts'
+import type { Half } from '../halves.ts'
 import { changesWith, type Scalar } from '../scalar.ts'
 
 export const vectorWidth = 4
@@ -28,13 +29,20 @@ export type Store = (at: string, lanes: readonly Scalar[]) => void
 /** How an array input is bound: by elements, or by vectors of four. */
 export type Grain = 'element' | 'vector'
 
-export const typeName = (dtype: DType, width: 1 | 4 = 1): string => (width === 1 ? dtype : `vec4<${dtype}>`)
+export const typeName = (dtype: MachineType, width: 1 | 4 = 1): string =>
+  width === 1 ? dtype : `vec4<${dtype}>`
 
 /** What a buffer holds; it cannot hold bools. */
-export const storageType = (dtype: DType): 'f32' | 'i32' | 'u32' => (dtype === 'bool' ? 'u32' : dtype)
+export const storageType = (dtype: MachineType): 'f32' | 'i32' | 'u32' => (dtype === 'bool' ? 'u32' : dtype)
+
+/** The array that a buffer is: of elements or of four together; 16-bit floats lie two in a word. */
+export function arrayName(dtype: DType, width: 1 | 4): string {
+  if (isHalf(dtype)) return width === 1 ? 'array<u32>' : 'array<vec2<u32>>'
+  return `array<${typeName(storageType(dtype), width)}>`
+}
 
 /** Numbers that WGSL has no literal for are made of bits that it does not know at compile time. */
-function literal(value: number, dtype: DType): string {
+function literal(value: number, dtype: MachineType): string {
   if (dtype === 'bool') return value !== 0 ? 'true' : 'false'
   if (dtype === 'u32') return `${value >>> 0}u`
   if (dtype === 'i32') return value === -(2 ** 31) ? 'i32(-2147483647 - 1)' : `${value}i`
@@ -47,7 +55,7 @@ function literal(value: number, dtype: DType): string {
 }
 
 /** `spelled` with `width` components. */
-export const widen = ({ text, width }: Spelled, dtype: DType, to: 1 | 4): string =>
+export const widen = ({ text, width }: Spelled, dtype: MachineType, to: 1 | 4): string =>
   width === to ? text : `${typeName(dtype, to)}(${text})`
 
 function operation(op: string, type: string, args: readonly string[]): string {
@@ -89,6 +97,8 @@ export class Writer {
   #named = 0
   #indent = 1
   usesSpecial = false
+  /** The functions of the 16-bit floats that the body calls. */
+  readonly halves = new Set<string>()
   readonly #grainOf: (input: number) => Grain
 
   /** `grainOf` says how an input is bound; a first pass finds out by writing and looking at `vectors`. */
@@ -168,7 +178,7 @@ export class Writer {
       case 'load':
         return this.#spellLoad(
           first.input,
-          first.dtype,
+          first.stored,
           lanes.map((lane) => (lane as typeof first).offset),
         )
       case 'reduced':
@@ -190,6 +200,7 @@ export class Writer {
 
   #spellLoad(input: number, dtype: DType, offsets: readonly Affine[]): Spelled {
     const [first] = offsets as [Affine, ...Affine[]]
+    if (isHalf(dtype)) return this.#spellHalves(input, dtype, offsets)
     const decode = (text: string, width: 1 | 4): Spelled => {
       const zero = width === 1 ? '0u' : 'vec4<u32>()'
       return { text: this.name(dtype === 'bool' ? `${text} != ${zero}` : text), width }
@@ -203,6 +214,32 @@ export class Writer {
     return decode(`${type}(${offsets.map((offset) => this.#element(input, offset)).join(', ')})`, 4)
   }
 
+  #spellHalves(input: number, dtype: Half, offsets: readonly Affine[]): Spelled {
+    const [first] = offsets as [Affine, ...Affine[]]
+    const element = (offset: Affine): string => {
+      const at = this.name(this.index(offset), 'at')
+      const word =
+        this.#grainOf(input) === 'element'
+          ? `in${input}[${at} >> 1u]`
+          : `in${input}[${at} >> 2u][(${at} >> 1u) & 1u]`
+      return `${this.half('load', dtype, 1)}(${word}, ${at})`
+    }
+    if (offsets.every((offset) => offset.key === first.key))
+      return { text: this.name(element(first)), width: 1 }
+    if (!isVector(offsets))
+      return { text: this.name(`vec4<f32>(${offsets.map(element).join(', ')})`), width: 4 }
+    this.vectors.add(input)
+    const words = `in${input}[${this.index(quarter(first))}]`
+    return { text: this.name(`${this.half('load', dtype, 4)}(${words})`), width: 4 }
+  }
+
+  /** The name of a function of `halves.ts`, which the module then has. */
+  half(what: 'load' | 'store' | 'round', dtype: DType, width: 1 | 4): string {
+    const name = `${what}${width === 4 ? '4' : ''}_${dtype}`
+    this.halves.add(name)
+    return name
+  }
+
   #element(input: number, offset: Affine): string {
     if (this.#grainOf(input) === 'element') return `in${input}[${this.index(offset)}]`
     if (isMultiple(offset)) return `in${input}[${this.index(quarter(offset))}].x`
@@ -213,6 +250,9 @@ export class Writer {
   #spellApply({ op, dtype, args }: Scalar & { kind: 'apply' }, spelled: readonly Spelled[]): Spelled {
     const width = spelled.some((arg) => arg.width === 4) ? 4 : 1
     const texts = spelled.map((arg, k) => widen(arg, args[k]!.dtype, width))
+    const [, half] = /^round_(.*)$/.exec(op) ?? []
+    if (half !== undefined)
+      return { text: this.name(`${this.half('round', half as Half, width)}(${texts[0]})`), width }
     // WGSL refuses to evaluate constants to an infinity or NaN, so one of them has to be no constant.
     if (dtype === 'f32' && args.every(isFiniteConstant)) texts[0] = this.#variable(texts[0]!)
     return { text: this.name(operation(op, typeName(dtype, width), texts)), width }

@@ -2,7 +2,7 @@
 // buffer and one submit. An array that a failed program should have made fails every read of it.
 
 import './gpu.ts'
-import type { HostData } from '../dtype.ts'
+import type { Words } from '../dtype.ts'
 import { type Site, showSite } from '../source.ts'
 import { type Device, type DeviceStatistics, openDevice } from './device.ts'
 import { type About, DeviceError } from './errors.ts'
@@ -10,7 +10,7 @@ import type { Program } from './program.ts'
 
 /** Where an array's words are: still on the host, to be computed, on the device, or nowhere any more. */
 type State =
-  | { readonly kind: 'host'; readonly data: HostData }
+  | { readonly kind: 'host'; readonly data: Words }
   | { readonly kind: 'pending' }
   | { readonly kind: 'device'; readonly buffer: GPUBuffer; readonly device: Device }
   | { readonly kind: 'failed'; readonly error: Error }
@@ -37,7 +37,7 @@ export class Storage {
   /** The scope that disposes of it; it lists what has memory still. */
   scope: Set<Storage> | null = null
 
-  constructor(bytes: number, what: string, data: HostData | null, origin: Origin) {
+  constructor(bytes: number, what: string, data: Words | null, origin: Origin) {
     this.bytes = bytes
     this.what = what
     this.origin = origin

@@ -1,6 +1,5 @@
 // Arithmetic of two arrays, and choosing between them.
 
-import { promote } from '../dtype.ts'
 import type { Primitive } from '../primitive.ts'
 import * as scalar from '../scalar.ts'
 import { Aval, broadcastShapes } from '../shape.ts'
@@ -10,7 +9,6 @@ import { binary, cast, elementwise, linearIn, operands, unary } from './elementw
 import { broadcastTo } from './movement.ts'
 
 const numeric = ['f32', 'i32', 'u32'] as const
-const all = [...numeric, 'bool'] as const
 
 /** `-x` */
 export const neg = unary({
@@ -40,7 +38,6 @@ export const sub = binary({
 /** `x * y`, broadcasting; of bools, logical and. */
 export const mul = binary({
   name: 'mul',
-  accepts: all,
   jvp: [(t, [_, y]) => mul(t, y!), (t, [x]) => mul(x!, t)],
   transpose: (ct, [x, y]) => (x instanceof Aval ? [mul(ct, y as Value), null] : [null, mul(x!, ct)]),
   reference: (x, y, dtype) => (dtype === 'f32' ? x * y : Math.imul(x, y)),
@@ -63,7 +60,6 @@ const share = (wins: Value, ties: Value): Value => where(wins, 1, where(ties, 0.
 /** The larger of two elements; NaN if one is NaN. */
 export const maximum = binary({
   name: 'max',
-  accepts: all,
   jvp: [
     (t, [x, y]) => mul(t, share(greater(x!, y!), equal(x!, y!))),
     (t, [x, y]) => mul(t, share(greater(y!, x!), equal(x!, y!))),
@@ -75,7 +71,6 @@ export const maximum = binary({
 /** The smaller of two elements; NaN if one is NaN. */
 export const minimum = binary({
   name: 'min',
-  accepts: all,
   jvp: [
     (t, [x, y]) => mul(t, share(greater(y!, x!), equal(x!, y!))),
     (t, [x, y]) => mul(t, share(greater(x!, y!), equal(x!, y!))),
@@ -171,7 +166,7 @@ export const isNan = unary({
 
 const selectPrimitive: Primitive<object> = elementwise<object>({
   name: 'select',
-  result: ([_condition, yes, no]) => promote(yes!, no!),
+  result: ([_condition, yes]) => yes!,
   jvp: [
     null,
     (t, [condition]) => where(condition!, t, zerosLike(t)),

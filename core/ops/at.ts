@@ -1,7 +1,7 @@
 // NumPy's indexing, to read and to update: numbers, slices, index arrays, new axes and '...'. Everything is composed of
 // movement, one gather or one fold: the axes that arrays index are brought together and taken as one.
 
-import { promote } from '../dtype.ts'
+import { join } from '../dtype.ts'
 import { broadcastShapes, type Shape, sizeOf } from '../shape.ts'
 import { toArray } from '../trace.ts'
 import { type ArrayLike, full, Value, zeros } from '../value.ts'
@@ -333,7 +333,7 @@ function update(
 ): Value {
   const { places, result, joined } = chosen
   const given = value instanceof Value ? value : full([], value, x.dtype)
-  if (promote(x.dtype, given.dtype) !== x.dtype)
+  if (join(x.aval, given.aval).dtype !== x.dtype)
     throw new TypeError(`${op}: the update is ${given.aval} but the array ${x.aval}; cast one of them`)
   const offset = result.length - given.rank
   if (offset < 0 || given.shape.some((extent, k) => extent !== 1 && extent !== result[k + offset]))

@@ -1,6 +1,6 @@
 // Operations on bits, and the Threefry hash that random keys are made of.
 
-import type { DType } from '../dtype.ts'
+import { type DType, isHalf } from '../dtype.ts'
 import type { Scalar } from '../scalar.ts'
 import * as scalar from '../scalar.ts'
 import { bind, toArray } from '../trace.ts'
@@ -144,8 +144,8 @@ const bitcasts = {
 /** The same bits as another 32-bit dtype. */
 export function bitcast(x: ArrayLike, dtype: Word): Value {
   const value = toArray(x)
-  if (value.dtype === 'bool')
-    throw new TypeError(`bitcast: ${value.aval} has no bits of its own; cast it first`)
+  if (value.dtype === 'bool' || isHalf(value.dtype))
+    throw new TypeError(`bitcast: ${value.aval} has no 32 bits of its own; cast it first`)
   return value.dtype === dtype ? value : bind(bitcasts[value.dtype][dtype], [value], { dtype })[0]!
 }
 bitcast.primitive = bitcasts.u32.f32

@@ -4,7 +4,7 @@ import { type Letters, type Primitive, single } from '../primitive.ts'
 import { Aval, broadcastShapes, stridesOf } from '../shape.ts'
 import { bind, toArray } from '../trace.ts'
 import type { ArrayLike, Value } from '../value.ts'
-import { add, operands } from './elementwise.ts'
+import { add, floatsAlike } from './elementwise.ts'
 import { batchFirst, broadcastTo, expandDims, ndArray, squeeze } from './movement.ts'
 
 type ContractParams = { readonly spec: string }
@@ -61,7 +61,7 @@ const contractPrimitive: Primitive<ContractParams> = single<ContractParams>({
     const known = extents(spec, x!, y!)
     return new Aval(
       [...parse(spec).out].map((letter) => known.get(letter)!),
-      'f32',
+      x!.dtype,
     )
   },
   jvp: ([tx, ty], [x, y], _, { spec }) => {
@@ -88,7 +88,7 @@ const contractPrimitive: Primitive<ContractParams> = single<ContractParams>({
   },
   reference: ([x, y], { spec }) => {
     const { lhs, rhs, out } = parse(spec)
-    const known = extents(spec, new Aval(x!.shape, 'f32'), new Aval(y!.shape, 'f32'))
+    const known = extents(spec, new Aval(x!.shape, x!.dtype), new Aval(y!.shape, y!.dtype))
     const summed = [...lhs].filter((letter) => !out.includes(letter))
     const stride = (letters: string, shape: readonly number[], letter: string): number => {
       const axis = letters.indexOf(letter)
@@ -111,7 +111,7 @@ const contractPrimitive: Primitive<ContractParams> = single<ContractParams>({
     return ndArray(
       new Aval(
         [...out].map((letter) => known.get(letter)!),
-        'f32',
+        x!.dtype,
       ),
       (index) =>
         dot(
@@ -125,7 +125,7 @@ const contractPrimitive: Primitive<ContractParams> = single<ContractParams>({
 })
 
 /**
- * The sum of products over the indices that the result lacks, of f32 arrays.
+ * The sum of products over the indices that the result lacks. Integers become f32; 16-bit floats are summed in f32.
  *
  * @example
  * ```ts
@@ -136,9 +136,7 @@ const contractPrimitive: Primitive<ContractParams> = single<ContractParams>({
 export function contract(spec: string, x: ArrayLike, y: ArrayLike): Value {
   if (!/^[a-zA-Z]*,[a-zA-Z]*->[a-zA-Z]*$/.test(spec))
     throw new TypeError(`contract: "${spec}" is no index expression; write it as "ik,kj->ij"`)
-  const [left] = operands('contract', [x], 'f32')
-  const [right] = operands('contract', [y], 'f32')
-  return bind(contractPrimitive, [left!, right!], { spec })[0]!
+  return bind(contractPrimitive, floatsAlike('contract', [x, y]), { spec })[0]!
 }
 contract.primitive = contractPrimitive
 

@@ -1,5 +1,5 @@
-// Exponentials, logarithms and square roots. Each is built from arithmetic that every adapter rounds alike: what machines offer under these
-// names differs by many units in the last place, and is wrong at zero, infinity and NaN on some.
+// Exponentials, logarithms and square roots. Each is built from arithmetic that every adapter rounds alike: what machines
+// offer under these names differs by many units in the last place, and is wrong at zero, infinity and NaN on some.
 
 import * as scalar from '../scalar.ts'
 import { constant, type Scalar } from '../scalar.ts'

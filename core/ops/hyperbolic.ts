@@ -31,7 +31,7 @@ function tanhScalar(x: Scalar): Scalar {
 export const tanh = unary({
   name: 'tanh',
   accepts: float,
-  jvp: (t, _, y) => mul(t, sub(1, square(y))),
+  jvp: (t, _, y) => mul(add(t, mul(t, y)), sub(1, y)), // 1 - y² would cancel near 1
   reference: Math.tanh,
   lower: tanhScalar,
 })

@@ -1,5 +1,6 @@
 // Logic of any dtype, where what is not 0 is true, and what kind of number a float is.
 
+import { isFloat } from '../dtype.ts'
 import * as scalar from '../scalar.ts'
 import { toArray } from '../trace.ts'
 import type { ArrayLike, Value } from '../value.ts'
@@ -49,7 +50,7 @@ const largest = 3.4028234663852886e38
 /** `x` with 0 for NaN and the largest finite numbers for the infinities. */
 export function nanToNum(x: ArrayLike): Value {
   const value = toArray(x)
-  if (value.dtype !== 'f32') return value
+  if (!isFloat(value.dtype)) return value
   const ends = where(greater(value, 0), largest, -largest)
   return where(isNan(value), 0, where(isInf(value), ends, value))
 }

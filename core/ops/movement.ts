@@ -82,7 +82,8 @@ export function reshape(x: ArrayLike, shape: Shape): Value {
     throw new TypeError(
       `reshape: ${value.aval} has ${value.size} elements, which do not fill [${shape}]; the extents must multiply to that`,
     )
-  if (value instanceof Constant) return new Constant(value.value, new Aval(full, value.dtype))
+  if (value instanceof Constant)
+    return new Constant(value.value, new Aval(full, value.dtype, value.aval.weak))
   return sameShape(full, value.shape) ? value : bind(reshapePrimitive, [value], { shape: full })[0]!
 }
 reshape.primitive = reshapePrimitive
@@ -147,6 +148,7 @@ export function transpose(x: ArrayLike, axes?: readonly number[]): Value {
       new Aval(
         order.map((axis) => value.shape[axis]!),
         value.dtype,
+        value.aval.weak,
       ),
     )
   return order.every((axis, k) => axis === k) ? value : bind(permutePrimitive, [value], { axes: order })[0]!
@@ -205,7 +207,8 @@ export function broadcastTo(x: ArrayLike, shape: Shape): Value {
     throw new TypeError(
       `broadcastTo: ${value.aval} does not broadcast to [${shape}]; from the right, its axes must be 1 or equal`,
     )
-  if (value instanceof Constant) return new Constant(value.value, new Aval(shape, value.dtype))
+  if (value instanceof Constant)
+    return new Constant(value.value, new Aval(shape, value.dtype, value.aval.weak))
   const kept = range(value.rank).filter((axis) => value.shape[axis] === shape[axis + offset])
   const squeezed = reshape(
     value,
@@ -273,6 +276,7 @@ const countable = ({ shape, dtype }: Aval): Aval => new Aval(shape, dtype === 'b
 
 const sumPrimitive: Primitive<ReduceParams> = single<ReduceParams>({
   name: 'reduce_sum',
+  saysWeak: true, // never, as in jnp
   type: ([x], { axes }) => countable(reducedAval(x!, axes)),
   jvp: linearJvp(() => sumPrimitive),
   transpose: (ct, [x], { axes }) => {

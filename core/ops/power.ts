@@ -1,5 +1,6 @@
 // Powers and roots.
 
+import { isFloat } from '../dtype.ts'
 import type { Scalar } from '../scalar.ts'
 import * as scalar from '../scalar.ts'
 import { constant } from '../scalar.ts'
@@ -36,7 +37,7 @@ function powerByProducts(x: Scalar, exponent: number): Scalar {
 export function integerPow(x: ArrayLike, exponent: number): Value {
   if (!Number.isInteger(exponent)) throw new RangeError(`integerPow: ${exponent} is no whole number; use pow`)
   const [base] = operands('integerPow', [x])
-  if (exponent < 0 && base!.dtype !== 'f32')
+  if (exponent < 0 && !isFloat(base!.dtype))
     throw new RangeError(`integerPow: ${base!.aval} to the power ${exponent} is a fraction; cast it to f32`)
   return exponent === 0 ? onesLike(base!) : bind(integerPowPrimitive, [base!], { exponent })[0]!
 }
@@ -194,7 +195,7 @@ const mostProducts = 16
 export function pow(x: ArrayLike, y: ArrayLike): Value {
   const [base, exponent] = operands('pow', [x, y])
   const isWhole = typeof y === 'number' && Number.isInteger(y)
-  if (isWhole && (base!.dtype !== 'f32' || Math.abs(y) <= mostProducts)) return integerPow(base!, y)
+  if (isWhole && (!isFloat(base!.dtype) || Math.abs(y) <= mostProducts)) return integerPow(base!, y)
   return powPrimitive(base!, exponent!)
 }
 pow.primitive = powPrimitive.primitive

@@ -1,6 +1,6 @@
 // Products of arrays: einsum, which takes operands two at a time, and its special cases. Each pair is one `contract`.
 
-import { isFloat, promote } from '../dtype.ts'
+import { type ElementType, isFloat, join } from '../dtype.ts'
 import { normalizeAxis, sizeOf } from '../shape.ts'
 import { toArray } from '../trace.ts'
 import type { ArrayLike, Value } from '../value.ts'
@@ -148,7 +148,7 @@ export function einsum(spec: string, ...xs: readonly ArrayLike[]): Value {
     spec,
     values.map(({ shape }) => shape),
   )
-  const dtype = values.map((x) => x.dtype).reduce(promote, 'bool')
+  const dtype = values.map((x): ElementType => x.aval).reduce(join).dtype
   const extents = new Map<string, number>()
   const operand = new Map<string, number>()
   const isDot = (letter: string): boolean =>

@@ -1,6 +1,6 @@
 // Folds over axes: the largest and smallest element, where they are, and what is built of sums.
 
-import { type DType, isFloat } from '../dtype.ts'
+import { type DType, isFloat, isHalf, type MachineType, machineType } from '../dtype.ts'
 import { type Primitive, single } from '../primitive.ts'
 import type { Scalar } from '../scalar.ts'
 import * as scalar from '../scalar.ts'
@@ -32,11 +32,12 @@ function extremum(
 ) {
   const primitive: Primitive<ReduceParams> = single<ReduceParams>({
     name,
+    saysWeak: true, // never, as in jnp
     type: ([x], { axes }) => reducedAval(x!, axes),
     jvp: ([t], [x], y, { axes }) => {
       const kept = x!.shape.map((extent, axis) => (axes.includes(axis) ? 1 : extent))
       const chosen = equal(x!, reshape(y, kept))
-      return div(sum(where(chosen, t!, 0), { axis: axes }), cast(sum(chosen, { axis: axes }), 'f32'))
+      return div(sum(where(chosen, t!, 0), { axis: axes }), cast(sum(chosen, { axis: axes }), t!.dtype))
     },
     batch: ([x], { axes }, size) => ({
       value: bind(primitive, [batchFirst(x!, size)], { axes: axes.map((axis) => axis + 1) })[0]!,
@@ -68,14 +69,14 @@ function notEmpty(op: string, x: Value, axis: ReduceOptions['axis']): void {
     throw new RangeError(`${op}: axis ${empty} of ${x.aval} has no elements to choose from; give it some`)
 }
 
-const ends: { readonly [D in DType]: readonly [number, number] } = {
+const ends: { readonly [D in MachineType]: readonly [number, number] } = {
   f32: [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY],
   i32: [-(2 ** 31), 2 ** 31 - 1],
   u32: [0, 2 ** 32 - 1],
   bool: [0, 1],
 }
 
-export const lowest = (dtype: DType, sign: 1 | -1): number => ends[dtype][sign === 1 ? 0 : 1]
+export const lowest = (dtype: DType, sign: 1 | -1): number => ends[machineType(dtype)][sign === 1 ? 0 : 1]
 
 /** The largest element over `axis`; NaN if there is one. */
 export const max = extremum('reduce_max', Math.max, scalar.max, 1)
@@ -85,11 +86,16 @@ export const min = extremum('reduce_min', Math.min, scalar.min, -1)
 
 /** The arithmetic mean over `axis`, or of everything, in floats; NaN of nothing. */
 export function mean(x: ArrayLike, options: ReduceOptions = {}): Value {
-  const value = toFloat(toArray(x))
-  const total = sum(value, options)
-  const count = value.size / total.size
-  return count > 0 ? div(total, count) : full(total.shape, Number.NaN, total.dtype)
+  return inSingle(toFloat(toArray(x)), (value) => {
+    const total = sum(value, options)
+    const count = value.size / total.size
+    return count > 0 ? div(total, count) : full(total.shape, Number.NaN, total.dtype)
+  })
 }
+
+/** `f` of `x`; of 16-bit floats it is computed in f32, and rounded once. */
+const inSingle = (x: Value, f: (x: Value) => Value): Value =>
+  isHalf(x.dtype) ? cast(f(cast(x, 'f32')), x.dtype) : f(x)
 
 /** Integers and bools as f32. */
 export const toFloat = (x: Value): Value => (isFloat(x.dtype) ? x : cast(x, 'f32'))
@@ -136,9 +142,10 @@ export interface SpreadOptions extends ReduceOptions {
 
 /** The variance over `axis`: the mean square distance from the mean. NaN if the divisor, less by `ddof`, is not positive. */
 export function variance(x: ArrayLike, { ddof = 0, ...options }: SpreadOptions = {}): Value {
-  const value = toFloat(toArray(x))
-  const centred = sub(value, mean(value, { ...options, keepDims: true }))
-  const total = sum(mul(centred, centred), options)
-  const divisor = value.size / total.size - ddof
-  return divisor > 0 ? div(total, divisor) : full(total.shape, Number.NaN, total.dtype)
+  return inSingle(toFloat(toArray(x)), (value) => {
+    const centred = sub(value, mean(value, { ...options, keepDims: true }))
+    const total = sum(mul(centred, centred), options)
+    const divisor = value.size / total.size - ddof
+    return divisor > 0 ? div(total, divisor) : full(total.shape, Number.NaN, total.dtype)
+  })
 }

@@ -2,7 +2,7 @@
 // result finds by binary search which element comes there. What moves is the order only; the elements are gathered at the end.
 
 import { indexFrom } from '../affine.ts'
-import { promote } from '../dtype.ts'
+import { join } from '../dtype.ts'
 import { type Primitive, single } from '../primitive.ts'
 import type { Scalar } from '../scalar.ts'
 import * as scalar from '../scalar.ts'
@@ -185,7 +185,7 @@ export function searchSorted(
     throw new TypeError(`searchSorted: the sorted array is ${list.aval}; pass one of rank 1, or vmap`)
   const extent = list.size
   const wanted = toArray(values)
-  const dtype = promote(list.dtype, wanted.dtype)
+  const { dtype } = join(list.aval, wanted.aval)
   const [known, keys] = [keysOf(cast(list, dtype)), keysOf(cast(wanted, dtype))]
   const precedes = side === 'left' ? less : lessEqual
   // How many elements surely come before, in steps that halve.

@@ -170,7 +170,7 @@ describe('messages', () => {
       no letters
         TypeError contract: "i k, k" is no index expression; write it as "ik,kj->ij"
       a matrix product of numbers
-        TypeError matmul: f32[2,3] and f32[] must have at least one axis; use mul
+        TypeError matmul: f32[2,3] and f32[]* must have at least one axis; use mul
       a reshape to another size
         TypeError reshape: f32[2,3] has 6 elements, which do not fill [4,-1]; the extents must multiply to that
       an axis outside
@@ -200,7 +200,7 @@ describe('messages', () => {
       an operation without meaning for a dtype
         TypeError and: not defined on f32[3] and f32[3]; cast to i32 or u32 or bool
       bits of a bool
-        TypeError bitcast: bool[3] has no bits of its own; cast it first
+        TypeError bitcast: bool[3] has no 32 bits of its own; cast it first
       a fractional power
         RangeError integerPow: 0.5 is no whole number; use pow
       a negative power of integers
@@ -268,13 +268,13 @@ describe('messages', () => {
       a loss of several arrays
         TypeError grad: the loss has 2 arrays; return one scalar, or set hasAux
       an integer loss
-        TypeError grad: expected an f32 loss, got i32[]; cast it
+        TypeError grad: expected a float loss, got i32[]; cast it
       an aux that is missing
         TypeError grad: the loss has 0 arrays; return one scalar before the aux
       the gradient of integers
-        TypeError grad: argument 0.ids is i32[3]; differentiate with respect to f32 arrays only
+        TypeError grad: argument 0.ids is i32[3]; differentiate with respect to float arrays only
       the gradient of traced integers
-        TypeError grad: argument 0 is i32[3]; differentiate with respect to f32 arrays only
+        TypeError grad: argument 0 is i32[3]; differentiate with respect to float arrays only
       an argument that is not there
         RangeError grad: argnums names argument 1, but there are 1; count from 0
       tangents of another shape

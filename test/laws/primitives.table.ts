@@ -4,7 +4,7 @@
 import type { Primitive } from '../../core/index.ts'
 import * as ops from '../../core/ops/index.ts'
 import type { Budget } from '../support/close.ts'
-import { between, bools, type Domain, floats, integers, words } from '../support/inputs.ts'
+import { between, bools, type Domain, floats, halves, integers, words } from '../support/inputs.ts'
 import type { Row as Laws } from './laws.ts'
 
 export interface Row extends Laws {
@@ -146,6 +146,26 @@ export const rows: readonly Row[] = [
   row('cast', (x) => ops.cast(x, 'f32'), [integers(-(2 ** 31), 2 ** 31 - 1, [2, 3])], { ulps: 0.5 }),
   row('cast', (x) => ops.cast(x, 'bool'), [integers(-1, 1, [2, 3])], exact),
   row('cast', (x) => ops.cast(x, 'u32'), [bools([2, 3])], exact),
+  row('cast', (x) => ops.cast(ops.cast(x, 'f16'), 'f32'), [halves('f16', m23)], exact, first),
+  // 16-bit floats: rounded once, so that only a tie of the f32 result may differ
+  ...(['f16', 'bf16'] as const).flatMap((dtype) => {
+    const [a, b] = [halves(dtype, m23), halves(dtype, floats([3]))]
+    return [
+      row('cast', (x) => ops.cast(x, dtype), [m23], exact, first),
+      row('cast', (x) => ops.cast(x, 'f32'), [a], exact, first),
+      row('cast', (x) => ops.cast(x, dtype === 'f16' ? 'bf16' : 'f16'), [a], exact, first),
+      row('add', (x, y) => ops.add(x, y), [a, b], rounded, both),
+      row('mul', (x, y) => ops.mul(x, y), [a, b], rounded, both),
+      row('exp', (x) => ops.exp(x), [a], rounded),
+      row('sum', (x) => ops.sum(x, { axis: 0 }), [a], rounded, first),
+      row('max', (x) => ops.max(x, { axis: 1 }), [a], exact),
+      row('matmul', (x, y) => ops.matmul(x, y), [a, halves(dtype, floats([3, 2]))], rounded),
+      row('concatenate', (x, y) => ops.concatenate([x, y]), [a, a], exact, both),
+      row('take', (x, i) => ops.take(x, i), [a, ids([5])], exact, first),
+      row('where', (c, x, y) => ops.where(c, x, y), [bools([2, 3]), a, b], exact, { linearIn: [1, 2] }),
+      row('softmax', (x) => ops.softmax(x), [a], { ulps: 2 }),
+    ]
+  }),
   row('stopGradient', (x) => ops.stopGradient(x), [m23], exact, { differentiable: false }),
   // bits
   row('bitwiseAnd', (x, y) => ops.bitwiseAnd(x, y), [words([2, 3]), words([3])], exact),

@@ -4,7 +4,10 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { writeFileAtomic } from '../../core/files.ts'
+import { Aval, Tensor } from '../../core/index.ts'
 import { decodeSafetensors, encodeSafetensors, type HostArray } from '../../core/safetensors.ts'
+
+const origin = { operation: 'test', site: null }
 
 const f32 = (shape: readonly number[], values: readonly number[]): HostArray => ({
   dtype: 'f32',
@@ -116,14 +119,26 @@ describe('dtypes', () => {
   test.each([
     ['F64', bytesOf(Float64Array.from(numbers)), numbers],
     ['F32', bytesOf(Float32Array.from(numbers)), numbers],
-    ['F16', words16(0, 0x3c00, 0xc100, 0x7bff, 1, 0x8400, 0x7c00, 0x7e00), numbers],
-    ['BF16', words16(0x3f80, 0xc020, 0x4049, 0xff80), [1, -2.5, 3.140625, Number.NEGATIVE_INFINITY]],
   ])('%s is read as f32', (dtype, data, values) => {
     expect(read(dtype, data, [values.length])).toEqual(f32([values.length], values))
   })
 
-  test('every finite f16 is exact', () => {
-    const { data } = read('F16', bytesOf(Uint16Array.from({ length: 65536 }, (_, i) => i)), [65536])
+  test.each([
+    ['F16', 'f16', [0, 0x3c00, 0xc100, 0x7bff, 1, 0x8400, 0x7c00, 0x7e00], numbers],
+    ['BF16', 'bf16', [0x3f80, 0xc020, 0x4049, 0xff80], [1, -2.5, 3.140625, Number.NEGATIVE_INFINITY]],
+  ] as const)('%s is read and written as %s, bit for bit', async (name, dtype, bits, values) => {
+    const found = read(name, words16(...bits), [bits.length])
+    expect(found).toEqual({ dtype, shape: [bits.length], data: Uint16Array.from(bits) })
+    expect(await new Tensor(new Aval([bits.length], dtype), found.data, origin).data()).toEqual(
+      Float32Array.from(values),
+    )
+    const again = decodeSafetensors(encodeSafetensors([['w', found]]), 'w').tensors.get('w')!
+    expect(again).toEqual(found)
+  })
+
+  test('every finite f16 is exact', async () => {
+    const { data: bits } = read('F16', bytesOf(Uint16Array.from({ length: 65536 }, (_, i) => i)), [65536])
+    const data = await new Tensor(new Aval([65536], 'f16'), bits, origin).data()
     const rising = data.slice(0, 0x7c00)
     expect(rising.every((x, i) => i === 0 || x > rising[i - 1]!)).toBe(true)
     expect(data.slice(0x8001, 0xfc00)).toEqual(data.slice(1, 0x7c00).map((x) => -x))

@@ -1,6 +1,7 @@
 // Inputs from seeds. The elements of one draw lie apart from each other, one in each of as many equal parts of the range, so
 // that no two are a tie and small steps change no order.
 
+import { wrap } from '../../core/dtype.ts'
 import { type DType, type Shape, sizeOf } from '../../core/index.ts'
 import { type HostArray, toNdArray } from './host.ts'
 
@@ -62,6 +63,13 @@ export const integers = (low: number, high: number, shape: Shape, dtype: DType =
       shape,
       dtype,
     ),
+})
+
+/** The same numbers, rounded to a 16-bit float. */
+export const halves = (dtype: 'f16' | 'bf16', domain: Domain): Domain => ({
+  ...domain,
+  dtype,
+  draw: (random) => toNdArray(domain.draw(random).data.map(wrap[dtype]), domain.shape, dtype),
 })
 
 export const bools = (shape: Shape): Domain => integers(0, 1, shape, 'bool')
