@@ -84,11 +84,14 @@ export function full(shape: Shape, value: number | boolean, dtype: DType = 'f32'
   return new Constant(rounded(dtype, number), new Aval(shape, dtype))
 }
 
+/** An array of `shape` filled with 0; it takes no memory. */
 export const zeros = (shape: Shape, dtype: DType = 'f32'): Constant => full(shape, 0, dtype)
+/** An array of `shape` filled with 1; it takes no memory. */
 export const ones = (shape: Shape, dtype: DType = 'f32'): Constant => full(shape, 1, dtype)
 
 /** Zeros of the shape and dtype of `x`, which may be abstract; weak if it is. */
 export const zerosLike = (x: Value | Aval): Constant => like(x, 0)
+/** Ones of the shape and dtype of `x`, which may be abstract; weak if it is. */
 export const onesLike = (x: Value | Aval): Constant => like(x, 1)
 
 const like = (x: Value | Aval, value: number): Constant => new Constant(value, x instanceof Aval ? x : x.aval)
