@@ -2,6 +2,7 @@
 
 import { readdir, readFile } from 'node:fs/promises'
 import { expect, test } from 'vitest'
+import { problems } from './numpy.ts'
 import { generatedPages } from './pages.ts'
 import { undocumented } from './reference.ts'
 
@@ -20,4 +21,8 @@ test('docs/reference has no other pages; if so, npm run docs', async () => {
 
 test('every exported function, class and constant has a doc comment', () => {
   expect(undocumented()).toEqual([])
+})
+
+test('every function of JAX has a name here, an expression, or a reason to be absent, and no note is stale', () => {
+  expect(problems()).toEqual([])
 })

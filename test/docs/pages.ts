@@ -3,6 +3,7 @@
 import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { numbersPage } from './numbers.ts'
+import { numpyPage } from './numpy.ts'
 import { referencePages } from './reference.ts'
 
 const docs = fileURLToPath(new URL('../../docs/', import.meta.url))
@@ -11,6 +12,7 @@ const docs = fileURLToPath(new URL('../../docs/', import.meta.url))
 export const generatedPages = (): Map<string, string> =>
   new Map([
     ['numbers.md', numbersPage()],
+    ['numpy.md', numpyPage()],
     ...Array.from(referencePages(), ([name, text]) => [`reference/${name}`, text] as const),
   ])
 
