@@ -318,7 +318,7 @@ export const absent: readonly { readonly why: string; readonly names: string }[]
     names: `jnp.array_repr jnp.array_str jnp.from_dlpack jnp.frombuffer jnp.fromfile jnp.fromiter jnp.fromstring
       jnp.frompyfunc jnp.get_printoptions jnp.set_printoptions jnp.printoptions jnp.iterable jnp.isscalar jnp.load
       jnp.save jnp.savez jnp.ix_ jnp.can_cast jnp.isdtype jnp.issubdtype jnp.promote_types jnp.result_type
-      jnp.broadcast_shapes lax.broadcast_shapes jnp.einsum_path jnp.block jnp.resize`,
+      jnp.broadcast_shapes lax.broadcast_shapes jnp.einsum_path`,
   },
   {
     why: 'There is one device.',
@@ -372,7 +372,7 @@ export const absent: readonly { readonly why: string; readonly names: string }[]
   },
   {
     why: 'Rarely used, and not here yet.',
-    names: `jnp.argpartition jnp.partition jnp.corrcoef jnp.diag_indices jnp.diag_indices_from jnp.tril_indices_from
+    names: `jnp.block jnp.resize jnp.argpartition jnp.partition jnp.corrcoef jnp.diag_indices jnp.diag_indices_from jnp.tril_indices_from
       jnp.triu_indices_from jnp.tril_indices jnp.triu_indices jnp.trapezoid random.beta jnp.frexp jnp.gcd jnp.lcm jnp.gradient jnp.i0 jnp.interp jnp.lexsort jnp.nanmedian
       jnp.nanpercentile jnp.nanquantile jnp.nextafter jnp.spacing lax.nextafter lax.approx_max_k lax.approx_min_k
       lax.bessel_i0e lax.bessel_i1e lax.betainc lax.igamma lax.igammac lax.polygamma lax.zeta lax.mulhi

@@ -1,10 +1,9 @@
 // docs/numpy.md: each public function of JAX, what it is called here, and how it differs or why it is absent.
 
-import { fileURLToPath } from 'node:url'
-import ts from 'typescript'
 import * as cotangent from '../../index.ts'
 import * as nn from '../../nn/index.ts'
 import names from '../golden/names.json' with { type: 'json' }
+import { typeErrors } from '../support/types.ts'
 import { absent, composed, differences, renamed } from './numpy.notes.ts'
 
 const { versions, ...modules } = names
@@ -100,7 +99,7 @@ export function problems(): string[] {
   const unknown = Object.values(renamed)
     .filter((name) => !exists(name))
     .map((name) => `${name}: is no name of ours`)
-  return [...missing, ...stale, ...unneeded, ...unknown, ...typeErrors()]
+  return [...missing, ...stale, ...unneeded, ...unknown, ...wrongExpressions()]
 }
 
 /** Whether a name is found without a note. */
@@ -121,32 +120,14 @@ declare const start: number, stop: number, step: number, data: number[], f: any,
 `
 
 /** What the compiler says of the expressions. */
-function typeErrors(): string[] {
+function wrongExpressions(): string[] {
   const codes = Object.entries(composed)
   const imports = Object.keys(cotangent).join(', ')
-  const head = `import { ${imports} } from '../../index.ts'\nimport { sigmoid } from '../../nn/index.ts'${variables}`
-  const text = `${head}export const expressions = [\n${codes.map(([, code]) => `  ${code},\n`).join('')}]\n`
-  const path = fileURLToPath(new URL('expressions.ts', import.meta.url))
-  const options: ts.CompilerOptions = {
-    strict: true,
-    noEmit: true,
-    target: ts.ScriptTarget.ES2022,
-    lib: ['lib.es2023.d.ts', 'lib.esnext.disposable.d.ts'],
-    module: ts.ModuleKind.NodeNext,
-    moduleResolution: ts.ModuleResolutionKind.NodeNext,
-    allowImportingTsExtensions: true,
-    skipLibCheck: true,
-    types: ['node', '@webgpu/types'],
-  }
-  const host = ts.createCompilerHost(options)
-  const { getSourceFile, fileExists } = host
-  host.fileExists = (name) => name === path || fileExists(name)
-  host.getSourceFile = (name, version, ...rest) =>
-    name === path ? ts.createSourceFile(path, text, version) : getSourceFile(name, version, ...rest)
-  const program = ts.createProgram([path], options, host)
-  return program.getSemanticDiagnostics(program.getSourceFile(path)).map(({ start, messageText }) => {
-    const line = text.slice(0, start).split('\n').length - head.split('\n').length - 1
-    return `${codes[line]?.join(': ') ?? 'expressions'}: ${ts.flattenDiagnosticMessageText(messageText, ' ')}`
+  const head = `import { ${imports} } from 'cotangent'\nimport { sigmoid } from 'cotangent/nn'${variables}export const expressions = [\n`
+  const text = `${head}${codes.map(([, code]) => `  ${code},\n`).join('')}]\n`
+  return typeErrors(new Map([['expressions', text]])).map(({ line, message }) => {
+    const code = codes[line - head.split('\n').length]
+    return `${code?.join(': ') ?? 'the variables'}: ${message}`
   })
 }
 
@@ -164,7 +145,7 @@ function section(module: keyof typeof modules): string {
   const all = rows(module)
   const present = all.filter((row) => row.ours !== '')
   const missing = all.filter((row) => row.ours === '')
-  const reasons = [...new Set(missing.map(({ note }) => note))]
+  const reasons = absent.map(({ why }) => why).filter((why) => missing.some(({ note }) => note === why))
   const short = (name: string): string => `\`${name.slice(module.length + 1)}\``
   return [
     `## ${titles[module]}`,
@@ -173,11 +154,16 @@ function section(module: keyof typeof modules): string {
       '|---|---|---|',
       ...present.map((row) => `| ${short(row.name)} | ${row.ours} | ${row.note} |`),
     ].join('\n'),
-    ...reasons.map((why) => {
-      const names = missing.filter(({ note }) => note === why).map(({ name }) => short(name))
-      return `${why} ${names.join(' ')}`
-    }),
-  ].join('\n\n')
+    reasons.length > 0 ? 'Not here:' : '',
+    reasons
+      .map((why) => {
+        const names = missing.filter(({ note }) => note === why).map(({ name }) => short(name))
+        return `- ${why} ${names.join(' ')}`
+      })
+      .join('\n'),
+  ]
+    .filter((part) => part !== '')
+    .join('\n\n')
 }
 
 /** The page. */

@@ -2,6 +2,7 @@
 
 import { fileURLToPath } from 'node:url'
 import ts from 'typescript'
+import { compilerOptions } from '../support/types.ts'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
 
@@ -99,18 +100,13 @@ interface Entry {
   readonly types: readonly string[]
 }
 
-const compilerOptions: ts.CompilerOptions = {
-  ...ts.parseJsonConfigFileContent(
-    ts.readConfigFile(`${root}tsconfig.json`, ts.sys.readFile).config,
-    ts.sys,
-    root,
-  ).options,
+const entryPoints = ['', 'nn/', 'optim/', 'models/', 'peft/'].map((folder) => `${root}${folder}index.ts`)
+const program = ts.createProgram(entryPoints, {
+  ...compilerOptions,
   noEmit: false,
   declaration: true,
   emitDeclarationOnly: true,
-}
-const entryPoints = ['', 'nn/', 'optim/', 'models/', 'peft/'].map((folder) => `${root}${folder}index.ts`)
-const program = ts.createProgram(entryPoints, compilerOptions)
+})
 const checker = program.getTypeChecker()
 const relative = (file: string): string => file.replace(root, '')
 
