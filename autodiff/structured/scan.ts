@@ -2,13 +2,16 @@
 // is a scan that keeps what the derivative needs, and a linear one, which transposed is a scan backwards.
 
 import {
+  type Atom,
   Aval,
   add,
   type Batched,
   bind,
   Constant,
   closed,
+  type Equation,
   type Graph,
+  Literal,
   type MaybeZero,
   type NdArray,
   type Primitive,
@@ -17,7 +20,7 @@ import {
   trace,
   tree,
   Value,
-  type Var,
+  Var,
   zerosLike,
 } from '../../core/index.ts'
 import { evaluateGraph, transposeGraph } from '../linearize.ts'
@@ -154,9 +157,19 @@ function linearized(
   const [fixedInputs, , sliceInputs] = partsOf(graph.inputs, fixed, state)
   const residuals = graph.outputs.slice(outputs) as readonly Var[]
 
-  // A residual is the same at each turn, or a slice that the scan reads, or a slice that it has to keep.
+  // A residual is the same at each turn, or a slice that the scan reads, or cheap to have from others, or has to be kept.
   const known = knownFrom(graph, fixedInputs)
-  const [same, changing] = [residuals.filter((r) => known.has(r)), residuals.filter((r) => !known.has(r))]
+  const again = cheapFrom(
+    graph,
+    residuals,
+    (variable) => known.has(variable) || sliceInputs.includes(variable),
+  )
+  const made = new Set(again.flatMap((equation) => equation.outputs))
+  const needed = [...residuals, ...again.flatMap(({ inputs }) => inputs)].filter(
+    (atom): atom is Var => atom instanceof Var && !made.has(atom),
+  )
+  const base = [...new Set(needed)]
+  const [same, changing] = [base.filter((r) => known.has(r)), base.filter((r) => !known.has(r))]
   const kept = changing.filter((r) => !sliceInputs.includes(r))
   const results = bind(scanPrimitive, arrays, {
     ...params,
@@ -196,8 +209,9 @@ function linearized(
     ],
     (values) => {
       const [sameHere, fixedHere, stateHere, changingHere, slicesHere] = partsOf(values, ...counts)
-      const here = residuals.map((r) =>
-        known.has(r) ? sameHere[same.indexOf(r)]! : changingHere[changing.indexOf(r)]!,
+      const here = evaluateGraph(
+        { inputs: [...same, ...changing], captures: [], equations: again, outputs: residuals },
+        [...sameHere, ...changingHere],
       )
       return applyLinear(
         apart,
@@ -223,6 +237,14 @@ function linearized(
     tangents: [...spreadTo(carryTangents, stateMarks), ...spreadTo(outTangents, apart.nonzero.slice(state))],
   }
 }
+
+/** Equations that make some of `wanted` from others of them, and from what is `given`, element by element. */
+const cheapFrom = (graph: Graph, wanted: readonly Var[], given: (variable: Var) => boolean): Equation[] =>
+  graph.equations.filter(({ primitive: { lower }, inputs, outputs }) => {
+    const isCheap = lower.kind === 'map' || (lower.kind === 'view' && lower.free)
+    const isThere = (atom: Atom): boolean => atom instanceof Literal || wanted.includes(atom) || given(atom)
+    return isCheap && wanted.includes(outputs[0]!) && inputs.every(isThere)
+  })
 
 /** A linear scan backwards: it carries the cotangents of the carry, and sums those of the constants. */
 function transposed(
