@@ -71,6 +71,7 @@ function requireUsable(op: string, value: Value, what: string): void {
   if (value instanceof Tracer) throw escaped(op, value)
 }
 
+/** What `jit` may assume of arguments. */
 export interface JitOptions {
   /** Arguments that are no arrays: each value of theirs is a program of its own. */
   readonly staticArgnums?: readonly number[]

@@ -73,7 +73,7 @@ export class Constant extends Value {
 /** The least and the largest number of an integer type. */
 export const limits = { i32: [-(2 ** 31), 2 ** 31 - 1], u32: [0, 2 ** 32 - 1] } as const
 
-/** An array of `shape` filled with `value`. */
+/** An array of `shape` filled with `value`; it takes no memory. A `RangeError` if an integer dtype cannot hold it. */
 export function full(shape: Shape, value: number | boolean, dtype: DType = 'f32'): Constant {
   const number = Number(value)
   if (dtype === 'i32' || dtype === 'u32') {
