@@ -4,6 +4,7 @@ import { type DType, evaluate, isFloat, onesLike, trace, tree, type Value, zeros
 import { valuesOf } from './jvp.ts'
 import { linearizeGraph, transposeTape } from './linearize.ts'
 
+/** What `grad` differentiates. */
 export interface GradOptions<N extends number | readonly number[] = number> {
   /** The argument, or arguments, to differentiate with respect to; the first when absent. */
   readonly argnums?: N
@@ -96,7 +97,8 @@ function requireScalar(outputs: readonly Value[], hasAux: boolean, lossLeaves: n
 }
 
 /**
- * The gradient of a scalar function, as a tree like the argument; with `hasAux`, `[gradient, aux]`.
+ * The gradient of a scalar function, as a tree like the argument; with `hasAux`, `[gradient, aux]`. A `TypeError` if the loss is
+ * no scalar float, or an argument is no float.
  *
  * @example
  * ```ts

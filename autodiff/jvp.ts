@@ -77,7 +77,8 @@ export function checkTangents(op: string, primals: readonly Value[], tangents: r
 }
 
 /**
- * The value of `f` and its derivative in the direction `tangents`, both shaped like what `f` returns.
+ * The value of `f` and its derivative in the direction `tangents`, both shaped like what `f` returns. A tangent has the type
+ * of its primal, else a `TypeError`; those of integers do not count.
  *
  * @example
  * ```ts

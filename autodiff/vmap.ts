@@ -43,6 +43,7 @@ export const batchGraph = (
 /** One axis for all leaves, or a tree whose leaves hold for what is below them; `null` shares a value among examples. */
 export type Axes = BatchAxis | readonly Axes[] | { readonly [key: string]: Axes }
 
+/** Where the examples lie. */
 export interface VmapOptions {
   /** For each argument, where its examples lie. A number, or `null`, holds for all arguments. */
   readonly inAxes?: Axes
@@ -80,7 +81,8 @@ const normal = (axis: number, rank: number, what: string): number => {
 }
 
 /**
- * `f` for a batch of examples at once. `f` is written for one example; nested `vmap`s batch along several axes.
+ * `f` for a batch of examples at once. `f` is written for one example; nested `vmap`s batch along several axes. What all examples
+ * share is computed once. A `TypeError` if the arguments have different numbers of examples.
  *
  * @example
  * ```ts

@@ -2,6 +2,7 @@
 
 import { type Half, packHalves, roundHalf, unpackHalves } from './halves.ts'
 
+/** What the elements of an array are. The 16-bit floats take two bytes each and are computed in f32. */
 export type DType = 'f32' | 'f16' | 'bf16' | 'i32' | 'u32' | 'bool'
 
 /** What the host reads the elements in; a bool is a u32 that is 0 or 1, and a 16-bit float is exact as an f32. */
@@ -12,6 +13,7 @@ export type Words = HostData | Uint16Array
 
 export const isHalf = (dtype: DType): dtype is Half => dtype === 'f16' || dtype === 'bf16'
 
+/** Whether a dtype has a derivative: f32, f16 and bf16. */
 export const isFloat = (dtype: DType): boolean => dtype === 'f32' || isHalf(dtype)
 
 /** The types that a machine computes with. */

@@ -26,8 +26,10 @@ export class Literal {
   }
 }
 
+/** What an equation reads. */
 export type Atom = Var | Literal
 
+/** One application of a primitive. */
 export interface Equation {
   readonly primitive: Primitive
   readonly inputs: readonly Atom[]

@@ -77,6 +77,7 @@ function requireUsable(op: string, value: Value, what: string): void {
 
 const leafRemedy = 'pass arrays, numbers or trees of them, or name the argument in staticArgnums'
 
+/** What `jit` may assume of arguments. */
 export interface JitOptions {
   /** Arguments that are no arrays: each value of theirs is a program of its own. */
   readonly staticArgnums?: readonly number[]

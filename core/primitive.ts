@@ -108,6 +108,7 @@ export type MaybeZero = Value | null
 /** Where the examples of a batch lie; `null` is a value that all examples share. */
 export type BatchAxis = number | null
 
+/** A value and the axis along which its examples lie. */
 export interface Batched {
   readonly value: Value
   readonly axis: BatchAxis

@@ -136,6 +136,7 @@ function requireFit(op: string, what: string, x: ArrayLike, shape: Shape): void 
     )
 }
 
+/** The interval of `uniform`: 0 to 1 by default. */
 export interface UniformOptions {
   readonly minval?: number | Value
   readonly maxval?: number | Value

@@ -2,6 +2,7 @@
 
 import { bytesOf, type DType } from './dtype.ts'
 
+/** The extent of each axis; none for a scalar. */
 export type Shape = readonly number[]
 
 /** Number of elements of a shape; 1 for a scalar. */

@@ -69,7 +69,9 @@ function shapeOf(data: Nested): number[] {
 const flatten = (data: Nested): number[] =>
   typeof data === 'object' ? data.flatMap(flatten) : [Number(data)]
 
+/** The type of a new array. */
 export interface TensorOptions {
+  /** By default that of the nested arrays, and one axis for a typed array; a `TypeError` if the elements do not fill it. */
   readonly shape?: Shape
   readonly dtype?: DType
 }

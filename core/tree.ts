@@ -4,6 +4,7 @@
 
 import { keyOf } from './identity.ts'
 
+/** The keys from the root to a leaf. */
 export type Path = readonly (string | number)[]
 
 type Branch = Readonly<Record<string, unknown>> | readonly unknown[]

@@ -78,7 +78,7 @@ export class Constant extends Value {
 /** The least and the largest number of an integer type. */
 export const limits = { i32: [-(2 ** 31), 2 ** 31 - 1], u32: [0, 2 ** 32 - 1] } as const
 
-/** An array of `shape` filled with `value`. */
+/** An array of `shape` filled with `value`; it takes no memory. A `RangeError` if an integer dtype cannot hold it. */
 export function full(shape: Shape, value: number | boolean, dtype: DType = 'f32'): Constant {
   const number = Number(value)
   if (dtype === 'i32' || dtype === 'u32') {
@@ -89,11 +89,14 @@ export function full(shape: Shape, value: number | boolean, dtype: DType = 'f32'
   return new Constant(rounded(dtype, number), new Aval(shape, dtype))
 }
 
+/** An array of `shape` filled with 0; it takes no memory. */
 export const zeros = (shape: Shape, dtype: DType = 'f32'): Constant => full(shape, 0, dtype)
+/** An array of `shape` filled with 1; it takes no memory. */
 export const ones = (shape: Shape, dtype: DType = 'f32'): Constant => full(shape, 1, dtype)
 
 /** Zeros of the shape and dtype of `x`, which may be abstract; weak if it is. */
 export const zerosLike = (x: Value | Aval): Constant => like(x, 0)
+/** Ones of the shape and dtype of `x`, which may be abstract; weak if it is. */
 export const onesLike = (x: Value | Aval): Constant => like(x, 1)
 
 const like = (x: Value | Aval, value: number): Constant => new Constant(value, x instanceof Aval ? x : x.aval)

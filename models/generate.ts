@@ -17,6 +17,7 @@ import {
 import { attention } from '../nn/index.ts'
 import { type KeysAndValues, type LlamaConfig, type LlamaParams, model, rope } from './llama.ts'
 
+/** When generation ends. */
 export interface GenerateOptions {
   /** Tokens to make after the prompt, at most. */
   readonly maxTokens: number

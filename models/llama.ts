@@ -17,15 +17,19 @@ import {
 } from '../nn/index.ts'
 import { Named, readConfig, readWeights, writeWeights } from './checkpoint.ts'
 
+/** The sizes of a model, as in its config.json. */
 export interface LlamaConfig {
   readonly vocabularySize: number
   readonly hiddenSize: number
   readonly intermediateSize: number
   readonly layers: number
   readonly heads: number
+  /** Heads of keys and values, which queries share; it divides `heads`. */
   readonly kvHeads: number
   readonly headSize: number
+  /** Added to the mean square in RMSNorm. */
   readonly normEps: number
+  /** The base of the turns of positions: component i turns by `ropeTheta^(-2i / headSize)` radians a position. */
   readonly ropeTheta: number
   readonly ropeScaling: RopeScaling | null
   /** The longest sequence the model was made for. */
@@ -34,25 +38,37 @@ export interface LlamaConfig {
   readonly tied: boolean
 }
 
+/** The projections of an attention layer. */
 export interface AttentionParams {
-  readonly q: Weight // [heads · headSize, hidden]
-  readonly k: Weight // [kvHeads · headSize, hidden]
-  readonly v: Weight // [kvHeads · headSize, hidden]
-  readonly o: Weight // [hidden, heads · headSize]
+  /** `[heads · headSize, hidden]` */
+  readonly q: Weight
+  /** `[kvHeads · headSize, hidden]` */
+  readonly k: Weight
+  /** `[kvHeads · headSize, hidden]` */
+  readonly v: Weight
+  /** `[hidden, heads · headSize]` */
+  readonly o: Weight
 }
 
+/** The parameters of one layer. */
 export interface LlamaLayer {
-  readonly attnNorm: Value // [hidden]
+  /** `[hidden]` */
+  readonly attnNorm: Value
   readonly attn: AttentionParams
-  readonly mlpNorm: Value // [hidden]
+  /** `[hidden]` */
+  readonly mlpNorm: Value
   readonly mlp: SwigluParams
 }
 
+/** The parameters of a model. */
 export interface LlamaParams {
-  readonly embedding: Value // [vocabulary, hidden]
+  /** `[vocabulary, hidden]` */
+  readonly embedding: Value
   readonly layers: readonly LlamaLayer[]
-  readonly norm: Value // [hidden]
-  readonly head: Weight | null // [vocabulary, hidden]; null if it is the embedding
+  /** `[hidden]` */
+  readonly norm: Value
+  /** `[vocabulary, hidden]`; null if it is the embedding */
+  readonly head: Weight | null
 }
 
 /** What earlier tokens leave for later ones, per layer: `[batch, length, kvHeads, headSize]`. */
@@ -61,7 +77,7 @@ export interface KeysAndValues {
   readonly v: Value
 }
 
-/** The logits of every next token: `tokens` is i32 `[batch, time]`, the result `[batch, time, vocabulary]`. */
+/** The logits of every next token: `tokens` is i32 `[batch, time]`, the result `[batch, time, vocabulary]`. A `RangeError` if the text is too long. */
 export function forward(config: LlamaConfig, params: LlamaParams, tokens: Value): Value {
   if (tokens.rank !== 2) throw new TypeError(`llama: tokens are ${tokens}; make them i32[batch,time]`)
   const time = tokens.shape[1]!
@@ -76,6 +92,7 @@ export function forward(config: LlamaConfig, params: LlamaParams, tokens: Value)
 /** How the queries of a layer see keys and values: the only thing in which training and generation differ. */
 export type Attend = (layer: number, q: Value, k: Value, v: Value) => Value
 
+/** The logits as `forward` gives them, with the turns of `positions` and the attention of `attend`: `[batch, time, vocabulary]`. */
 export function model(
   config: LlamaConfig,
   params: LlamaParams,

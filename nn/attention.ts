@@ -25,7 +25,7 @@ const hidden = -1e30
 /**
  * `softmax(q kᵀ / √size) v` over the keys that `mask` shows.
  * `q` is `[batch, time, heads, size]`, `k` and `v` are `[batch, keys, kvHeads, size]`, `mask` is a bool `[time, keys]`;
- * the result is `[batch, time, heads · size]`.
+ * the result is `[batch, time, heads · size]`. A `TypeError` unless `kvHeads` divides `heads`.
  */
 export function attention(q: Value, k: Value, v: Value, mask: Value): Value {
   const [batch, time, heads, size] = q.shape as [number, number, number, number]
@@ -44,6 +44,6 @@ export function attention(q: Value, k: Value, v: Value, mask: Value): Value {
   return reshape(mixed, [batch, time, heads * size])
 }
 
-/** Each time sees itself and what came before: `[time, time]`. */
+/** Each time sees itself and what came before: bool `[time, time]`. */
 export const causalMask = (time: number): Value =>
   greaterEqual(iota([time, time], { axis: 0 }), iota([time, time], { axis: 1 }))

@@ -4,6 +4,7 @@ import { mul, type Value } from '../core/index.ts'
 import { silu } from './activation.ts'
 import { linear, type Weight } from './linear.ts'
 
+/** `gate` and `up` are `[intermediate, hidden]`, `down` is `[hidden, intermediate]`. */
 export interface SwigluParams {
   readonly gate: Weight
   readonly up: Weight

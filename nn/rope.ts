@@ -11,11 +11,13 @@ export interface RopeScaling {
   readonly originalLength: number
 }
 
+/** The positions and the turns of a table. */
 export interface RopeOptions {
   /** Positions 0 to `length` - 1. */
   readonly length: number
   /** Components of a head; even. */
   readonly headSize: number
+  /** Component i turns by `theta^(-2i / headSize)` radians a position. */
   readonly theta: number
   readonly scaling?: RopeScaling | null
 }
@@ -38,7 +40,7 @@ function frequencies({ headSize, theta, scaling }: RopeOptions): number[] {
   })
 }
 
-/** The table of a model; make it once. */
+/** The table of a model, f32 `[length, headSize]` twice; make it once. */
 export function ropeTable(options: RopeOptions): RopeTable<Tensor> {
   const { length, headSize } = options
   const turn = frequencies(options)

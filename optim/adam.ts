@@ -4,13 +4,19 @@ import { add, cast, div, mul, neg, sqrt, tanh, tree, type Value, zeros, zerosLik
 import { type Schedule, toSchedule } from './schedule.ts'
 import type { GradientTransformation } from './transform.ts'
 
+/** What `adamw` takes besides the rate. */
 export interface AdamwOptions {
+  /** How much of the mean of gradients stays in a step; 0.9 by default. */
   readonly b1?: number
+  /** How much of the mean of their squares stays; 0.999 by default. */
   readonly b2?: number
+  /** Added to the root of the mean square, in the units of gradients; 1e-8 by default. */
   readonly eps?: number
+  /** λ, multiplied by the rate: a step takes `rate · λ` of each parameter away; 1e-4 by default. */
   readonly weightDecay?: number
 }
 
+/** What `adamw` carries from step to step. */
 export interface AdamwState {
   /** Updates done, i32 `[]`. */
   readonly count: Value
@@ -19,7 +25,7 @@ export interface AdamwState {
   readonly nu: unknown
 }
 
-/** `p ← p - rate (μ̂ / (√ν̂ + eps) + λ p)` with bias-corrected moments. */
+/** `p ← p - rate (μ̂ / (√ν̂ + eps) + λ p)` with bias-corrected moments. The rate is how far a parameter moves at most, about, in a step. */
 export function adamw(
   rate: number | Schedule,
   { b1 = 0.9, b2 = 0.999, eps = 1e-8, weightDecay = 1e-4 }: AdamwOptions = {},

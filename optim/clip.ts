@@ -3,7 +3,7 @@
 import { add, div, less, mul, sqrt, sum, tree, type Value, where } from '../core/index.ts'
 import type { GradientTransformation } from './transform.ts'
 
-/** `√Σ g²` over all leaves. */
+/** `√Σ g²` over all elements of all leaves, a scalar. */
 export const globalNorm = (gradients: unknown): Value =>
   sqrt((tree.leaves(gradients) as Value[]).map((g) => sum(mul(g, g))).reduce((a, b) => add(a, b)))
 

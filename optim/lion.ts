@@ -5,13 +5,17 @@ import { add, mul, neg, sign, sub, tree, type Value, zeros, zerosLike } from '..
 import { type Schedule, toSchedule } from './schedule.ts'
 import type { GradientTransformation } from './transform.ts'
 
+/** What `lionw` takes besides the rate. */
 export interface LionwOptions {
+  /** How much of the momentum is in the direction of a step; 0.9 by default. */
   readonly b1?: number
+  /** How much of the momentum stays in a step; 0.99 by default. */
   readonly b2?: number
-  /** The part of each parameter that a step at the peak rate takes away. */
+  /** λ, the part of each parameter that a step at the peak rate takes away, not multiplied by the rate; 0 by default. */
   readonly weightDecay?: number
 }
 
+/** What `lionw` carries from step to step. */
 export interface LionwState {
   /** Updates done, i32 `[]`. */
   readonly count: Value
@@ -19,7 +23,10 @@ export interface LionwState {
   readonly m: unknown
 }
 
-/** `p ← p (1 - λ rate/peak) - rate · sign(m + (1 - b1)(g - m))`, then `m ← m + (1 - b2)(g - m)`. */
+/**
+ * `p ← p (1 - λ rate/peak) - rate · sign(m + (1 - b1)(g - m))`, then `m ← m + (1 - b2)(g - m)`. The rate is how far every
+ * parameter moves in a step.
+ */
 export function lionw(
   rate: number | Schedule,
   { b1 = 0.9, b2 = 0.99, weightDecay = 0 }: LionwOptions = {},

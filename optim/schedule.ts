@@ -12,11 +12,13 @@ export interface Schedule {
 export const toSchedule = (rate: number | Schedule): Schedule =>
   typeof rate === 'number' ? Object.assign(() => full([], rate), { peak: rate }) : rate
 
+/** The shape of `warmupCosine`. */
 export interface WarmupCosineOptions {
+  /** The largest rate. */
   readonly peak: number
   /** Updates in all. */
   readonly steps: number
-  /** The part of them with a growing rate; rounded up. */
+  /** The part of them with a growing rate, from 0 to 1; the number of updates is rounded up. */
   readonly warmup: number
 }
 

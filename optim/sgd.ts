@@ -4,6 +4,7 @@ import { add, mul, neg, tree, type Value, zeros, zerosLike } from '../core/index
 import { type Schedule, toSchedule } from './schedule.ts'
 import type { GradientTransformation } from './transform.ts'
 
+/** What `sgd` carries from step to step. */
 export interface SgdState {
   /** Updates done, i32 `[]`. */
   readonly count: Value
@@ -11,7 +12,7 @@ export interface SgdState {
   readonly trace: unknown
 }
 
-/** `p ← p - rate · t`, where `t ← g + momentum · t`. */
+/** `p ← p - rate · t`, where `t ← g + momentum · t`; without momentum, 0 by default, `t` is the gradient. */
 export function sgd(
   rate: number | Schedule,
   { momentum = 0 }: { readonly momentum?: number } = {},

@@ -5,6 +5,7 @@ import { add, tree, type Value } from '../core/index.ts'
 
 /** A transformation of gradients. Gradients, updates and parameters are trees of one shape; `S` is the state. */
 export interface GradientTransformation<S> {
+  /** The state before the first update. */
   init(params: unknown): S
   /** The updates, and the next state. */
   update<P>(gradients: P, state: S, params: P): readonly [P, S]

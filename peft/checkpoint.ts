@@ -14,6 +14,7 @@ import {
 } from '../core/index.ts'
 import type { Layout, PeftMethod } from './method.ts'
 
+/** What a file of an adapter says of its base. */
 export interface AdapterFileOptions {
   /** The name, in the base model's files, of the module whose weight is at a path of the parameter tree. */
   readonly moduleName: (path: string) => string

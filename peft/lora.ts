@@ -4,10 +4,13 @@ import { evaluate, random, type Value, zeros } from '../core/index.ts'
 import { compose, kaimingUniform, scaled, sumOf, type Weight } from '../nn/index.ts'
 import { linears, type Match, type PeftMethod, replaceWeights, targetsOf } from './method.ts'
 
+/** The rank and the targets of `lora`. */
 export interface LoraOptions {
+  /** Rows of `a` and columns of `b`; a positive whole number, else a `RangeError`. */
   readonly rank: number
   /** The update is scaled by `alpha / rank`. */
   readonly alpha: number
+  /** The weights to adapt; every linear layer by default. */
   readonly match?: Match
 }
 

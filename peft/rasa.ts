@@ -15,6 +15,7 @@ import {
   targetsOf,
 } from './method.ts'
 
+/** The ranks and the targets of `rasa`. */
 export interface RasaOptions {
   /** Ranks a layer pays for, r. */
   readonly rank: number
@@ -22,6 +23,7 @@ export interface RasaOptions {
   readonly shared: number
   /** The diagonals begin at `alpha / 2(r - k)` and `alpha / 2Lk` (eq. 6). */
   readonly alpha: number
+  /** The weights to adapt; every linear layer by default. */
   readonly match?: Match
 }
 
@@ -31,6 +33,7 @@ export interface RasaFactors extends LoraFactors {
   readonly dShared: Value
 }
 
+/** What `rasa` trains. */
 export interface RasaAdapter {
   /** By role: `a` `[Lk, in]` and `b` `[out, Lk]`, one leaf each that every layer reads. */
   readonly pool: Readonly<Record<string, LoraFactors>>

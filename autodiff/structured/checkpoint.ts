@@ -229,6 +229,7 @@ const namePrimitive: Primitive<{ readonly name: string }> = single<{ readonly na
 export const checkpointName = (x: ArrayLike, name: string): Value =>
   bind(namePrimitive, [toArray(x)], { name })[0]!
 
+/** What a checkpoint keeps. */
 export interface CheckpointOptions {
   /** What is kept for the backward pass; nothing but the arguments by default. */
   readonly policy?: CheckpointPolicy

@@ -352,6 +352,7 @@ const backwardPrimitive: Primitive<BackwardParams> = {
   lower: { kind: 'host' },
 }
 
+/** What the rules of `customVjp` are told. */
 export interface CustomVjpOptions extends CustomOptions {
   /** Cotangents that are zero are null for the backward rule, instead of arrays of zeros. */
   readonly symbolicZeros?: boolean

@@ -385,6 +385,7 @@ function run(inputs: readonly NdArray[], { length, reverse, constants, state, bo
   return [...carry, ...stacked]
 }
 
+/** How a `scan` goes. */
 export interface ScanOptions {
   /** The number of turns; needed when `xs` has no arrays. */
   readonly length?: number

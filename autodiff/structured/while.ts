@@ -239,6 +239,7 @@ function run(inputs: readonly NdArray[], { constants, condition, body }: WhilePa
   return [goes, ...state]
 }
 
+/** How a `whileLoop` ends. */
 export interface WhileOptions {
   /** The most turns there can be; with it the loop can be differentiated in reverse, and keeps what that needs. */
   readonly maxIterations?: number

@@ -11,7 +11,7 @@ import { fuse, type Group, runsAlone } from './fuse.ts'
 import { inline } from './inline.ts'
 import { type Kernel, kernelsOf, plainKernel, type Slices } from './kernels.ts'
 import { simplify } from './simplify.ts'
-import { emit } from './wgsl.ts'
+import { emit } from './wgsl/index.ts'
 
 /** An array of the program: an argument (captures come after the inputs), a result, or an intermediate in a slot. */
 interface Place {

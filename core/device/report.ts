@@ -3,6 +3,7 @@
 import type { Candidate } from './adapter.ts'
 import { openDevice } from './device.ts'
 
+/** The adapter in use, and how it was found. */
 export interface DeviceReport {
   /** The adapter's name, where it comes from, and whether it computes on the CPU. */
   readonly name: string

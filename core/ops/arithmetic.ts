@@ -127,19 +127,25 @@ const ordered = (x: scalar.Scalar): scalar.Scalar => (x.dtype === 'bool' ? scala
 const lt = (x: scalar.Scalar, y: scalar.Scalar): scalar.Scalar => scalar.lt(ordered(x), ordered(y))
 const le = (x: scalar.Scalar, y: scalar.Scalar): scalar.Scalar => scalar.le(ordered(x), ordered(y))
 
+/** Whether `x = y`, as bools, broadcasting; NaN equals nothing. */
 export const equal = compare('eq', (x, y) => x === y, scalar.eq)
+/** Whether `x ≠ y`, as bools, broadcasting; true of NaN. */
 export const notEqual = compare(
   'ne',
   (x, y) => x !== y,
   (x, y) => scalar.not(scalar.eq(x, y)),
 )
+/** Whether `x < y`, as bools, broadcasting; false of NaN. */
 export const less = compare('lt', (x, y) => x < y, lt)
+/** Whether `x ≤ y`, as bools, broadcasting; false of NaN. */
 export const lessEqual = compare('le', (x, y) => x <= y, le)
+/** Whether `x > y`, as bools, broadcasting; false of NaN. */
 export const greater = compare(
   'gt',
   (x, y) => x > y,
   (x, y) => lt(y, x),
 )
+/** Whether `x ≥ y`, as bools, broadcasting; false of NaN. */
 export const greaterEqual = compare(
   'ge',
   (x, y) => x >= y,

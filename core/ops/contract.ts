@@ -140,7 +140,10 @@ export function contract(spec: string, x: ArrayLike, y: ArrayLike): Value {
 }
 contract.primitive = contractPrimitive
 
-/** The matrix product of the last two axes; the axes before them broadcast. A vector is a row on the left, a column on the right. */
+/**
+ * The matrix product of the last two axes, `[..., n, k]` and `[..., k, m]` to `[..., n, m]`; the axes before them broadcast. A
+ * vector is a row on the left, a column on the right. Integers become f32.
+ */
 export function matmul(x: ArrayLike, y: ArrayLike): Value {
   const [a, b] = [toArray(x), toArray(y)]
   if (a.rank === 0 || b.rank === 0)

@@ -39,14 +39,14 @@ export function logSumExp(x: ArrayLike, options: ReduceOptions = {}): Value {
   return add(log(total), reshape(finite, total.shape))
 }
 
-/** `e^x / Σ e^x` along `axis`. */
+/** `e^x / Σ e^x` along `axis`, the last by default; it does not overflow. */
 export function softmax(x: ArrayLike, { axis = -1 }: AxisOption = {}): Value {
   const value = toArray(x)
   const weights = exp(sub(value, largest(value, axis)))
   return div(weights, sum(weights, { axis, keepDims: true }))
 }
 
-/** `log(softmax(x))`, accurate where that is very negative. */
+/** `log(softmax(x))` along `axis`, the last by default, accurate where that is very negative. */
 export function logSoftmax(x: ArrayLike, { axis = -1 }: AxisOption = {}): Value {
   const value = toArray(x)
   const centred = sub(value, largest(value, axis))

@@ -321,7 +321,10 @@ function castTo(value: Value, params: CastParams): Value {
   return bind(dtype === 'f32' ? widenPrimitive : narrowPrimitive, [value], params)[0]!
 }
 
-/** `x` as another dtype. Floats become integers towards zero and saturate; anything but zero is true. */
+/**
+ * `x` as another dtype. Floats become integers towards zero and saturate, NaN 0; integers keep their low bits; anything but
+ * zero is true.
+ */
 export function cast(x: ArrayLike, dtype: DType): Value {
   const value = toArray(x)
   return value.dtype === dtype && !value.aval.weak ? value : castTo(value, { dtype })

@@ -27,6 +27,7 @@ function tanhScalar(x: Scalar): Scalar {
   return scalar.select(scalar.isNan(x), x, scalar.select(scalar.lt(size, 0.625), near, signed))
 }
 
+/** `sinh(x) / cosh(x)`, from -1 to 1. */
 export const tanh = unary({
   name: 'tanh',
   accepts: float,

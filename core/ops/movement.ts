@@ -69,7 +69,10 @@ const reshapePrimitive: Primitive<ReshapeParams> = single<ReshapeParams>({
   },
 })
 
-/** The same elements in row-major order under another shape; one extent may be -1, and is then found from the others. */
+/**
+ * The same elements in row-major order under another shape; one extent may be -1, and is then found from the others. A
+ * `TypeError` if the extents do not multiply to the size.
+ */
 export function reshape(x: ArrayLike, shape: Shape): Value {
   const value = toArray(x)
   const known = sizeOf(shape.filter((extent) => extent !== -1))
@@ -133,7 +136,10 @@ const permutePrimitive: Primitive<PermuteParams> = single<PermuteParams>({
   },
 })
 
-/** Axes in another order: axis `k` of the result is axis `axes[k]` of `x`. Without `axes`, reversed. */
+/**
+ * Axes in another order: axis `k` of the result is axis `axes[k]` of `x`. Without `axes`, reversed. A `RangeError` unless each
+ * axis is named once.
+ */
 export function transpose(x: ArrayLike, axes?: readonly number[]): Value {
   const value = toArray(x)
   const order =
@@ -198,7 +204,7 @@ const broadcastPrimitive: Primitive<BroadcastParams> = single<BroadcastParams>({
   },
 })
 
-/** `x` repeated to `shape` by NumPy's rule: new axes in front, and axes of extent 1 stretched. */
+/** `x` repeated to `shape` by NumPy's rule: new axes in front, and axes of extent 1 stretched; else a `TypeError`. */
 export function broadcastTo(x: ArrayLike, shape: Shape): Value {
   const value = toArray(x)
   if (sameShape(value.shape, shape)) return value
@@ -385,7 +391,10 @@ const slicePrimitive: Primitive<SliceParams> = single<SliceParams>({
   },
 })
 
-/** The elements from `start` up to, not including, `end` along every axis. */
+/**
+ * The elements from `start` up to, not including, `end`, a number for every axis; outside of `x`, a `RangeError`. For steps and
+ * places from the end, `index`.
+ */
 export function slice(
   x: ArrayLike,
   { start, end }: { readonly start: readonly number[]; readonly end: readonly number[] },
@@ -448,8 +457,11 @@ const padPrimitive: Primitive<PadParams> = single<PadParams>({
   },
 })
 
+/** What `pad` puts where. */
 export interface PadOptions {
+  /** Elements in front of each axis. */
   readonly before: readonly number[]
+  /** Elements behind each axis. */
   readonly after: readonly number[]
   /** What is put there, a number of the dtype of `x`; 0 when absent. */
   readonly value?: number
@@ -597,7 +609,7 @@ const concatPrimitive: Primitive<ConcatParams> = single<ConcatParams>({
 /** At most this many inputs in one equation, so that every kernel keeps within a device's bindings. */
 const widest = 6
 
-/** Arrays one behind the other along `axis`. */
+/** Arrays one behind the other along `axis`, the first by default; their other axes must agree. */
 export function concatenate(xs: readonly ArrayLike[], { axis = 0 }: { readonly axis?: number } = {}): Value {
   const [first, ...rest] = xs.map(toArray)
   if (first === undefined) throw new TypeError('concatenate: no arrays; pass at least one')
@@ -629,7 +641,7 @@ export function expandDims(x: ArrayLike, axis: number | readonly number[]): Valu
   )
 }
 
-/** `x` without axes of extent 1: the given ones, or all. */
+/** `x` without axes of extent 1: the given ones, or all. A `TypeError` if an extent is not 1. */
 export function squeeze(x: ArrayLike, axis?: number | readonly number[]): Value {
   const value = toArray(x)
   const all = range(value.rank).filter((k) => value.shape[k] === 1)
@@ -645,14 +657,14 @@ export function squeeze(x: ArrayLike, axis?: number | readonly number[]): Value 
   )
 }
 
-/** Arrays of one shape side by side along a new axis. */
+/** Arrays of one shape side by side along a new axis, the first by default. */
 export const stack = (xs: readonly ArrayLike[], { axis = 0 }: { readonly axis?: number } = {}): Value =>
   concatenate(
     xs.map((x) => expandDims(x, axis)),
     { axis },
   )
 
-/** The slices of `x` along `axis`, as arrays without it. */
+/** The slices of `x` along `axis`, the first by default, as arrays without it. */
 export function unstack(x: ArrayLike, { axis = 0 }: { readonly axis?: number } = {}): Value[] {
   const value = toArray(x)
   const along = normalizeAxis('unstack', axis, value.rank)

@@ -108,6 +108,7 @@ function sineScalar(x: Scalar, quarter: number): Scalar {
   return scalar.select(finite(x), signed, nan)
 }
 
+/** The sine of an angle in radians, of any size; NaN of ±∞. */
 export const sin = unary({
   name: 'sin',
   accepts: float,
@@ -116,6 +117,7 @@ export const sin = unary({
   lower: (x) => sineScalar(x, 0),
 })
 
+/** The cosine of an angle in radians, of any size; NaN of ±∞. */
 export const cos = unary({
   name: 'cos',
   accepts: float,
@@ -124,6 +126,7 @@ export const cos = unary({
   lower: (x) => sineScalar(x, 1),
 })
 
+/** The tangent of an angle in radians, of any size; NaN of ±∞. */
 export const tan = unary({
   name: 'tan',
   accepts: float,

@@ -1,10 +1,12 @@
-// Every `@example` of the sources and every program of the README and of docs/debugging.md runs. What a comment behind a statement says, as in `await x.data() // [2, 4, 6]`,
+// Every `@example` of the sources and every program of the README and of the guides runs. What a comment behind a statement
+// says, as in `await x.data() // [2, 4, 6]`,
 // is compared with the statement's value, or with that of the constant it declares; any other comment is prose.
 
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import ts from 'typescript'
 import { expect, test } from 'vitest'
+import { typeErrors } from '../support/types.ts'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
 const target = `${root}out/examples`
@@ -72,10 +74,12 @@ const sources = ['core', 'autodiff', 'nn', 'optim', 'models', 'peft'].map(async 
   const names = await readdir(root + folder, { recursive: true })
   return names.filter((name) => name.endsWith('.ts')).map((name) => `${folder}/${name}`)
 })
-const programs = fenced(await readFile(`${root}README.md`, 'utf8')).filter((code) => code.includes('import '))
+const pages = ['README.md', 'docs/coming-from-jax.md', 'docs/debugging.md'].map(async (page) => {
+  const programs = fenced(await readFile(root + page, 'utf8')).filter((code) => code.includes('import '))
+  return [page, programs] as const
+})
 for (const [source, codes] of [
-  ['README.md', programs] as const,
-  ['docs/debugging.md', fenced(await readFile(`${root}docs/debugging.md`, 'utf8'))] as const,
+  ...(await Promise.all(pages)),
   ...(await Promise.all(
     (
       await Promise.all(sources)
@@ -89,6 +93,13 @@ for (const [source, codes] of [
       for (const [got, wanted, statement] of await execute(`${source.replaceAll(/\W/g, '-')}-${i + 1}`, code))
         if (!agree(got, wanted)) expect(got, statement).toEqual(wanted)
     })
+
+test('the programs of the README and the guide have no type errors', async () => {
+  const texts = (await Promise.all(pages)).flatMap(([page, programs]) =>
+    programs.map((code, i) => [`${page}, example ${i + 1}`, code] as const),
+  )
+  expect(typeErrors(new Map(texts))).toEqual([])
+})
 
 test('examples are found, run and compared', async () => {
   const code = `const x = { data: async () => Float32Array.of(2, 0.1) } // f32[2]

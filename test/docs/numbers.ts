@@ -1,7 +1,5 @@
-// Writes docs/numbers.md from the table of budgets: `npx tsx test/docs/numbers.ts`.
+// docs/numbers.md, from the table of budgets.
 
-import { writeFile } from 'node:fs/promises'
-import { fileURLToPath } from 'node:url'
 import {
   activations,
   elementwise,
@@ -11,8 +9,6 @@ import {
   type Range,
 } from '../laws/numbers.table.ts'
 import type { Budget } from '../support/close.ts'
-
-const target = new URL('../../docs/numbers.md', import.meta.url)
 
 const number = (x: number): string => {
   const size = Math.abs(x)
@@ -70,5 +66,3 @@ ${table('function, inputs, within', activations.map(rowText))}
 
 ${table('expression, value, within', facts.map(factText))}
 `
-
-if (process.argv[1] === fileURLToPath(import.meta.url)) await writeFile(target, numbersPage())

@@ -1,10 +1,10 @@
 // Products as WGSL: each thread keeps a tile of sums in registers and walks the depth, four steps at a time where the
 // operands allow vectors. No workgroup memory and no barriers: they cost more than they save on software adapters.
 
-import { type Affine, loop, plus, times, whole } from '../affine.ts'
-import type { Scalar } from '../scalar.ts'
-import * as scalar from '../scalar.ts'
-import type { ProductNest } from './kernels.ts'
+import { type Affine, loop, plus, times, whole } from '../../affine.ts'
+import type { Scalar } from '../../scalar.ts'
+import * as scalar from '../../scalar.ts'
+import type { ProductNest } from '../kernels.ts'
 import {
   type Body,
   isVector,

@@ -1,13 +1,13 @@
-// Kernels as WGSL modules. Maps and folds compute four neighbours a thread where they can; `wgsl-product.ts` has products.
+// Kernels as WGSL modules. Maps and folds compute four neighbours a thread where they can; `product.ts` has products.
 
-import { type Affine, loop, plus, times, whole } from '../affine.ts'
-import { isHalf } from '../dtype.ts'
-import type { Scalar } from '../scalar.ts'
-import * as scalar from '../scalar.ts'
+import { type Affine, loop, plus, times, whole } from '../../affine.ts'
+import { isHalf } from '../../dtype.ts'
+import type { Scalar } from '../../scalar.ts'
+import * as scalar from '../../scalar.ts'
+import type { Kernel, MapNest, ReduceNest } from '../kernels.ts'
 import { functionsOf } from './halves.ts'
-import type { Kernel, MapNest, ReduceNest } from './kernels.ts'
+import { writeProduct } from './product.ts'
 import { inlineNames } from './tidy.ts'
-import { writeProduct } from './wgsl-product.ts'
 import {
   arrayName,
   type Body,

@@ -1,10 +1,10 @@
 // Spells scalar expressions in WGSL. Several lanes of one expression are written as vectors: the lanes have the same form
 // and differ only in their indices, so loads of neighbours become one load of a `vec4`.
 
-import { type Affine, type IndexAtom, partition, quotient } from '../affine.ts'
-import { type DType, isHalf, type MachineType } from '../dtype.ts'
-import type { Half } from '../halves.ts'
-import { changesWith, type Scalar } from '../scalar.ts'
+import { type Affine, type IndexAtom, partition, quotient } from '../../affine.ts'
+import { type DType, isHalf, type MachineType } from '../../dtype.ts'
+import type { Half } from '../../halves.ts'
+import { changesWith, type Scalar } from '../../scalar.ts'
 
 export const vectorWidth = 4
 
