@@ -573,9 +573,8 @@ const structures: Readonly<Record<string, Write>> = {
     const x = floatOf(w, scope, args[0]!)
     const p = w.param(x.aval)
     const body = w.arrow([p], scope, bodies[0]!, (inner) => w.float(last(inner)).name, false)
-    const f = w.let.bind(w)
     return [
-      f(
+      w.let(
         distinct([...scope, x]),
         `((f) => ops.customJvp(f, ([x], [t]) => ops.jvp(f, [x], [t])))(${body})(${x.name})`,
       ),
