@@ -3,6 +3,7 @@
 
 import { jvp } from '../../autodiff/index.ts'
 import { Aval, type DType, evalShape, type Shape, type Value } from '../../core/index.ts'
+import * as operations from '../../core/ops/index.ts'
 import { type HostArray, toNdArray } from '../support/host.ts'
 import { type Domain, generator } from '../support/inputs.ts'
 import { oracle } from '../support/oracle.ts'
@@ -59,8 +60,6 @@ function textOf(k: number): string {
     return `rows[${k}].f`
   }
 }
-
-import * as operations from '../../core/ops/index.ts'
 
 function drawableOf(k: number): Drawable {
   const row = rows[k]!

@@ -230,7 +230,16 @@ class Writer {
       const x = this.float(value)
       if (isExact) return this.let([x], `ops.mul(ops.round(ops.mul(${x.name}, 8)), 0.125)`)
       if (!isWide(place)) return this.spread(x, (low + high) / 2, (high - low) / 2)
-      return isCareful ? this.spread(x, (n % 4) - 1.5, 0.375) : x
+      if (!isCareful) return x
+      const near = this.spread(x, (n % 4) - 1.5, 0.25)
+      const { shape } = near.aval
+      if (shape.length === 0) return near
+      // Nor are all elements equal: a deviation of 0 has no derivative.
+      const ramp = `ops.iota(${show(shape)}, { axis: ${shape.length - 1}, dtype: 'f32' })`
+      return this.let(
+        [near],
+        `ops.add(${near.name}, ops.mul(${ramp}, ${0.125 / Math.max(shape.at(-1)!, 1)}))`,
+      )
     }
     const count = high - low + 1
     const whole = this.whole(value)
@@ -573,9 +582,8 @@ const structures: Readonly<Record<string, Write>> = {
     const x = floatOf(w, scope, args[0]!)
     const p = w.param(x.aval)
     const body = w.arrow([p], scope, bodies[0]!, (inner) => w.float(last(inner)).name, false)
-    const f = w.let.bind(w)
     return [
-      f(
+      w.let(
         distinct([...scope, x]),
         `((f) => ops.customJvp(f, ([x], [t]) => ops.jvp(f, [x], [t])))(${body})(${x.name})`,
       ),
