@@ -11,7 +11,7 @@ export interface GradOptions<N extends number | readonly number[] = number> {
 }
 
 /** The argument at `N`, or the tuple of them. */
-type Chosen<A extends readonly unknown[], N> = N extends number
+export type Chosen<A extends readonly unknown[], N> = N extends number
   ? A[N]
   : N extends readonly number[]
     ? { [K in keyof N]: N[K] extends number ? A[N[K]] : never }
@@ -50,7 +50,7 @@ export function valueAndGrad(
   return (...args) =>
     evaluate(() => {
       const chosen = [argnums].flat()
-      for (const k of chosen) requireFloats(k, args[k], args.length)
+      for (const k of chosen) requireFloats('grad', k, args[k], args.length)
       const leafCounts = args.map((arg) => tree.leaves(arg).length)
       const wanted = leafCounts.flatMap((count, k) => new Array<boolean>(count).fill(chosen.includes(k)))
       const inputs = valuesOf('grad', args)
@@ -73,14 +73,14 @@ export function valueAndGrad(
     })
 }
 
-function requireFloats(k: number, arg: unknown, count: number): void {
+export function requireFloats(op: string, k: number, arg: unknown, count: number): void {
   if (!Number.isInteger(k) || k < 0 || k >= count)
-    throw new RangeError(`grad: argnums names argument ${k}, but there are ${count}; count from 0`)
+    throw new RangeError(`${op}: argnums names argument ${k}, but there are ${count}; count from 0`)
   for (const { path, leaf } of tree.leavesWithPath(arg)) {
     const dtype = typeof leaf === 'object' && leaf !== null && 'dtype' in leaf ? leaf.dtype : 'f32'
     if (!isFloat(dtype as DType))
       throw new TypeError(
-        `grad: ${[`argument ${k}`, ...path].join('.')} is ${leaf}; differentiate with respect to float arrays only`,
+        `${op}: ${[`argument ${k}`, ...path].join('.')} is ${leaf}; differentiate with respect to float arrays only`,
       )
   }
 }

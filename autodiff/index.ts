@@ -1,6 +1,8 @@
 // Programs that transform graphs: derivatives forward and backward, and vectorization.
 
+export { type CheckOptions, checkGrads } from './check.ts'
 export { type GradOptions, grad, valueAndGrad } from './grad.ts'
+export { hessian, hvp, jacfwd, jacrev } from './jacobian.ts'
 export { jvp } from './jvp.ts'
 export { linearize, linearTranspose, vjp } from './linearize.ts'
 export { cond, switchCase } from './structured/branch.ts'

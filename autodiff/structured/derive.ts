@@ -3,9 +3,13 @@
 
 import {
   type Aval,
+  Constant,
+  cast,
   closed,
+  type DType,
   type Graph,
   hasEffect,
+  isFloat,
   Literal,
   type MaybeZero,
   trace,
@@ -145,4 +149,23 @@ export function requireSame(
     const other = others[k]!.leaf as Aval
     if (!(leaf as Aval).equals(other)) throw new TypeError(say(path, String(leaf), String(other)))
   }
+}
+
+/**
+ * What a carry begins with, weak values in the dtype in which a turn gives them back, so that a number takes that of its
+ * neighbours; `initial` itself if all keep theirs. A fraction does not become an integer.
+ */
+export function promoted(initial: readonly Value[], after: readonly Aval[]): readonly Value[] {
+  const takes = (value: Value, dtype: DType | undefined): dtype is DType =>
+    value.aval.weak &&
+    dtype !== undefined &&
+    dtype !== value.dtype &&
+    (isFloat(dtype) ||
+      (dtype !== 'bool' &&
+        (!isFloat(value.dtype) || (value instanceof Constant && Number.isInteger(value.value)))))
+  const casts = initial.map((value, k) => {
+    const dtype = after[k]?.dtype
+    return takes(value, dtype) ? cast(value, dtype) : value
+  })
+  return casts.every((value, k) => value === initial[k]) ? initial : casts
 }

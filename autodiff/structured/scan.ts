@@ -35,6 +35,7 @@ import {
   knownFrom,
   only,
   partsOf,
+  promoted,
   reaches,
   requireSame,
   spreadTo,
@@ -394,7 +395,8 @@ export interface ScanOptions {
 
 /**
  * Runs `f` on each slice of `xs` along its first axis, handing a carry on: `[carry, y] = f(carry, x)`. Gives the last carry
- * and the stacked `ys`. All are trees, `xs` and `y` may be null. The carry keeps its structure and types. The body is traced
+ * and the stacked `ys`. All are trees, `xs` and `y` may be null. The carry keeps its structure and types, save that a number
+ * it begins with takes the dtype in which it comes out. The body is traced
  * and compiled once, however many turns there are.
  *
  * @example
@@ -414,23 +416,26 @@ export function scan<C, X, Y>(
     tree
       .leavesWithPath(given)
       .map(({ path, leaf }) => toValue(leaf, () => `scan: ${[what, ...path].join('.')}`))
-  const [initial, sliced] = [values('init', init), values('xs', xs)]
+  const [given, sliced] = [values('init', init), values('xs', xs)]
   const turns = lengthOf(sliced, xs, length)
   const slices = tree.unflatten(
     xs,
     sliced.map(({ aval }) => sliceAval(aval)),
   )
-  const start = tree.unflatten(init, avalsOf(initial))
-  const { graph, captured, rebuild } = trace('scan', f as (...args: unknown[]) => readonly [C, Y], [
-    start,
-    slices,
-  ])
+  const turnOf = (initial: readonly Value[]) =>
+    trace('scan', f as (...args: unknown[]) => readonly [C, Y], [
+      tree.unflatten(init, avalsOf(initial)),
+      slices,
+    ])
+  const first = turnOf(given)
+  const initial = promoted(given, avalsOf(first.graph.outputs))
+  const { graph, captured, rebuild } = initial === given ? first : turnOf(initial)
   const result = rebuild(graph.outputs.map(({ aval }) => aval) as never)
   requirePair('scan', result)
   requireSame(
     (path, before, after) =>
       `scan: ${['carry', ...path].join('.')} goes in as ${before} and comes out as ${after}; keep its structure and types`,
-    start,
+    tree.unflatten(init, avalsOf(initial)),
     result[0],
   )
   const outputs = bind(scanPrimitive, [...captured, ...initial, ...sliced], {

@@ -33,6 +33,7 @@ import {
   dualsOf,
   graphOf,
   partsOf,
+  promoted,
   reaches,
   requireSame,
   spreadTo,
@@ -260,9 +261,12 @@ export function whileLoop<S>(
   init: S,
   { maxIterations }: WhileOptions = {},
 ): S {
-  const values = tree
+  const given = tree
     .leavesWithPath(init)
     .map(({ path, leaf }) => toValue(leaf, () => `whileLoop: ${['init', ...path].join('.')}`))
+  const startOf = (values: readonly Value[]): S => tree.unflatten(init, avalsOf(values)) as unknown as S
+  const first = trace('whileLoop', body, [startOf(given)])
+  const values = promoted(given, avalsOf(first.graph.outputs))
   if (maxIterations !== undefined)
     return scan(
       (state: S) => [cond(condition(state), body, (state: S) => state, state), null],
@@ -270,8 +274,8 @@ export function whileLoop<S>(
       null,
       { length: maxIterations },
     )[0]
-  const start = tree.unflatten(init, avalsOf(values)) as unknown as S
-  const turn = trace('whileLoop', body, [start])
+  const start = startOf(values)
+  const turn = values === given ? first : trace('whileLoop', body, [start])
   const after = turn.rebuild(avalsOf(turn.graph.outputs) as never)
   requireSame(
     (path, before, after) =>

@@ -7,11 +7,13 @@ import { toArray } from '../trace.ts'
 import { type ArrayLike, full, Value, zeros } from '../value.ts'
 import { equal, greaterEqual, less, maximum, minimum, mul, where } from './arithmetic.ts'
 import { bitwiseAnd } from './bits.ts'
+import { part } from './cumulative.ts'
 import { stopGradient } from './derived.ts'
 import { add, cast } from './elementwise.ts'
 import { fromEnd, gather, iota, scatterAdd } from './indexing.ts'
-import { broadcastTo, concatenate, expandDims, flip, pad, reshape, slice, transpose } from './movement.ts'
+import { broadcastTo, concatenate, expandDims, flip, pad, reshape, transpose } from './movement.ts'
 import { lowest, max, min } from './reduction.ts'
+import { prod } from './statistics.ts'
 
 /** Every `step`-th element from `start` up to, not including, `stop`, as Python's `start:stop:step`. */
 interface Slice {
@@ -177,10 +179,8 @@ function takeRange(x: Value, axis: number, { first, count, step, reversed }: Ran
   const none = x.shape.map(() => 0)
   const end = first + count * step
   const long = pad(x, { before: none, after: none.with(axis, Math.max(end - extent, 0)) })
-  const part = slice(long, { start: none.with(axis, first), end: long.shape.with(axis, end) })
-  const rows = reshape(part, part.shape.toSpliced(axis, 1, count, step))
-  const heads = slice(rows, { start: rows.shape.map(() => 0), end: rows.shape.with(axis + 1, 1) })
-  const found = reshape(heads, x.shape.with(axis, count))
+  const rows = reshape(part(long, axis, first, end), x.shape.toSpliced(axis, 1, count, step))
+  const found = reshape(part(rows, axis + 1, 0, 1), x.shape.with(axis, count))
   return reversed ? flip(found, { axis }) : found
 }
 
@@ -194,8 +194,10 @@ function putRange(y: Value, axis: number, { first, count, step, reversed }: Rang
   const long = reshape(rows, y.shape.with(axis, count * step))
   const none = y.shape.map(() => 0)
   const length = Math.min(count * step, extent - first)
-  const part = slice(long, { start: none, end: long.shape.with(axis, length) })
-  return pad(part, { before: none.with(axis, first), after: none.with(axis, extent - first - length) })
+  return pad(part(long, axis, 0, length), {
+    before: none.with(axis, first),
+    after: none.with(axis, extent - first - length),
+  })
 }
 
 /** The elements that numbers and slices choose, the axes that arrays index side by side and taken as one. */
@@ -305,20 +307,10 @@ const extremumFold =
     return fold(concatenate([expandDims(region, axis + 1), theirs], { axis: axis + 1 }), { axis: axis + 1 })
   }
 
-/** The product along an axis, of halves multiplied until one is left. */
-function productAlong(x: Value, axis: number): Value {
-  const n = x.shape[axis]!
-  const half = Math.ceil(n / 2)
-  if (n === 1) return reshape(x, x.shape.toSpliced(axis, 1))
-  const none = x.shape.map(() => 0)
-  const front = slice(x, { start: none, end: x.shape.with(axis, n - half) })
-  const back = slice(x, { start: none.with(axis, half), end: x.shape })
-  const middle = slice(x, { start: none.with(axis, n - half), end: x.shape.with(axis, half) })
-  return productAlong(concatenate([mul(front, back), middle], { axis }), axis)
+const mulFold: Fold = (region, updates, targets, axis) => {
+  const product = prod(shares(region, updates, targets, axis, 1), { axis: axis + 1 })
+  return mul(region, cast(product, region.dtype))
 }
-
-const mulFold: Fold = (region, updates, targets, axis) =>
-  mul(region, productAlong(shares(region, updates, targets, axis, 1), axis + 1))
 
 const addFold: Fold = (region, updates, targets, axis) =>
   add(region, scatterAdd(updates, targets, axis, region.shape[axis]!))

@@ -5,13 +5,12 @@ import { normalizeAxis } from '../shape.ts'
 import { toArray, toValue } from '../trace.ts'
 import { leavesWithPath, showPath, unflatten } from '../tree.ts'
 import type { ArrayLike, Value } from '../value.ts'
-import { equal, greaterEqual, less, maximum, minimum, mul, sub, where } from './arithmetic.ts'
+import { equal, maximum, minimum, mul, where } from './arithmetic.ts'
 import { bitwiseAnd } from './bits.ts'
-import { exp, log1p } from './elementary.ts'
+import { logAddExp } from './elementary.ts'
 import { add, cast } from './elementwise.ts'
 import { iota } from './indexing.ts'
 import { broadcastTo, concatenate, flip, reshape, slice } from './movement.ts'
-import { abs } from './sign.ts'
 
 export interface ScanOptions {
   /** The axis to go along; the first by default. */
@@ -117,33 +116,29 @@ export function associativeScan<T>(
 }
 
 const cumulative =
-  (f: (a: Value, b: Value) => Value, accept: (x: Value) => Value = (x) => x) =>
-  (x: ArrayLike, options: ScanOptions = {}): Value =>
-    associativeScan(f, accept(toArray(x)), options)
+  (op: string, f: (a: Value, b: Value) => Value, accept: (x: Value) => Value = (x) => x) =>
+  (x: ArrayLike, { axis = 0, reverse = false }: ScanOptions = {}): Value => {
+    const value = accept(toArray(x))
+    return associativeScan(f, value, { axis: normalizeAxis(op, axis, value.rank), reverse })
+  }
 
 /** What elements add up to or multiply: bools are counted. */
 export const countable = (x: Value): Value => (x.dtype === 'bool' ? cast(x, 'i32') : x)
 
 /** The sums so far along `axis`, the first by default; bools are counted in i32. */
-export const cumsum = cumulative((a, b) => add(a, b), countable)
+export const cumsum = cumulative('cumsum', add, countable)
 
 /** The products so far along `axis`, the first by default. Derivatives are products too, and so exact at zeros. */
-export const cumprod = cumulative((a, b) => mul(a, b), countable)
+export const cumprod = cumulative('cumprod', mul, countable)
 
 /** The largest element so far along `axis`, the first by default; NaN from the first NaN on. */
-export const cummax = cumulative((a, b) => maximum(a, b))
+export const cummax = cumulative('cummax', maximum)
 
 /** The smallest element so far along `axis`, the first by default; NaN from the first NaN on. */
-export const cummin = cumulative((a, b) => minimum(a, b))
+export const cummin = cumulative('cummin', minimum)
 
-/** `log(e^a + e^b)` from the larger one, which may be infinite, and how far the other is below it. */
-function logOfSum(a: Value, b: Value): Value {
-  const isLarger = greaterEqual(a, b)
-  const large = where(isLarger, a, b)
-  const bounded = less(abs(large), Number.POSITIVE_INFINITY)
-  const below = where(bounded, sub(where(isLarger, b, a), large), 0)
-  return where(bounded, add(large, log1p(exp(below))), maximum(a, b))
-}
-
-/** `log(Σ e^x)` so far along `axis`, the first by default. It neither overflows nor stumbles over -∞. */
-export const cumLogSumExp = cumulative(logOfSum, (x) => cast(x, 'f32'))
+/**
+ * `log(Σ e^x)` so far along `axis`, the first by default. It neither overflows nor stumbles over -∞; its derivative where all
+ * so far is -∞ is NaN, as in JAX.
+ */
+export const cumLogSumExp = cumulative('cumLogSumExp', logAddExp, (x) => cast(x, 'f32'))

@@ -69,6 +69,7 @@ export {
   expandDims,
   flip,
   moveaxis,
+  type PadOptions,
   pad,
   reshape,
   slice,

@@ -7,7 +7,7 @@ import { type Batched, type NdArray, type Primitive, type Read, type Site, singl
 import * as scalar from '../scalar.ts'
 import { Aval, normalizeAxes, normalizeAxis, type Shape, sameShape, sizeOf, stridesOf } from '../shape.ts'
 import { bind, toArray } from '../trace.ts'
-import { type ArrayLike, Constant, type Value, zeros } from '../value.ts'
+import { type ArrayLike, Constant, full, type Value, zeros } from '../value.ts'
 
 const range = (n: number): number[] => Array.from({ length: n }, (_, k) => k)
 
@@ -457,11 +457,23 @@ const padPrimitive: Primitive<PadParams> = single<PadParams>({
   },
 })
 
-/** `x` with `before[k]` zeros in front of axis `k` and `after[k]` behind it, a number for every axis. */
-export function pad(
-  x: ArrayLike,
-  { before, after }: { readonly before: readonly number[]; readonly after: readonly number[] },
-): Value {
+export interface PadOptions {
+  readonly before: readonly number[]
+  readonly after: readonly number[]
+  /** What is put there, a number of the dtype of `x`; 0 when absent. */
+  readonly value?: number
+}
+
+/**
+ * `x` with `before[k]` elements in front of axis `k` and `after[k]` behind it, all of them `value`.
+ *
+ * @example
+ * ```ts
+ * import { pad, tensor } from 'cotangent'
+ * await pad(tensor([1, 2]), { before: [1], after: [2], value: 7 }).data() // [7, 1, 2, 7, 7]
+ * ```
+ */
+export function pad(x: ArrayLike, { before, after, value: filler = 0 }: PadOptions): Value {
   const value = toArray(x)
   if (
     before.length !== value.rank ||
@@ -469,10 +481,16 @@ export function pad(
     [...before, ...after].some((count) => count < 0)
   )
     throw new RangeError(
-      `pad: before [${before}] and after [${after}] do not fit ${value.aval}; give a count of zeros for each axis`,
+      `pad: before [${before}] and after [${after}] do not fit ${value.aval}; give a count for each axis`,
     )
-  const nothing = [...before, ...after].every((count) => count === 0)
-  return nothing ? value : bind(padPrimitive, [value], { before, after })[0]!
+  if ([...before, ...after].every((count) => count === 0)) return value
+  if (Object.is(filler, 0)) return bind(padPrimitive, [value], { before, after })[0]!
+  // Not linear, so it is not the primitive.
+  return before.reduce((inner: Value, _, axis) => {
+    const block = (count: number): Value[] =>
+      count === 0 ? [] : [full(inner.shape.with(axis, count), filler, value.dtype)]
+    return concatenate([...block(before[axis]!), inner, ...block(after[axis]!)], { axis })
+  }, value)
 }
 pad.primitive = padPrimitive
 

@@ -90,8 +90,15 @@ function plan(terms: readonly string[], out: string, extents: Extents): Plan {
 
 const alphabet = 'abcdefghijklmnopqrstuvwxyz'
 
-/** The letters of each operand and of the result, dots spelled out as letters and all of them small. */
-function parse(spec: string, shapes: readonly (readonly number[])[]): { terms: string[]; out: string } {
+interface Parsed {
+  /** The letters of each operand and of the result, dots spelled out as letters and all of them small. */
+  readonly terms: readonly string[]
+  readonly out: string
+  /** The letters as they were written; those of dots have none. */
+  readonly written: ReadonlyMap<string, string>
+}
+
+function parse(spec: string, shapes: readonly (readonly number[])[]): Parsed {
   const [left, right, more] = spec.replaceAll(' ', '').split('->') as [string, string?, string?]
   const sides = left.split(',')
   if (
@@ -127,14 +134,16 @@ function parse(spec: string, shapes: readonly (readonly number[])[]): { terms: s
     .sort()
     .join('')
   const out = spell(right ?? `...${once}`, dots)
-  return { terms: sides.map((side, k) => spell(side, hidden[k]!)), out }
+  const written = new Map(named.map((letter, k) => [alphabet[k]!, letter]))
+  return { terms: sides.map((side, k) => spell(side, hidden[k]!)), out, written }
 }
 
 /**
  * The sum of products that NumPy's notation describes, of any number of arrays: letters name axes, equal letters run
  * together, and those that the result lacks are summed over. Without `->` the result has the letters that occur once, in
- * alphabetical order; `...` stands for further axes, which broadcast; a letter twice in one operand is its diagonal.
- * The order of the products is chosen so that they are few. Of whole numbers the result is whole.
+ * alphabetical order; `...` stands for further axes; a letter twice in one operand is its diagonal.
+ * Extents of 1 broadcast. The order of the products is chosen so that they are few. Of whole numbers the result is whole, and
+ * of bools it says whether any product is true.
  *
  * @example
  * ```ts
@@ -144,45 +153,46 @@ function parse(spec: string, shapes: readonly (readonly number[])[]): { terms: s
  */
 export function einsum(spec: string, ...xs: readonly ArrayLike[]): Value {
   const values = xs.map(toArray)
-  const { terms: sides, out } = parse(
-    spec,
-    values.map(({ shape }) => shape),
-  )
+  const shapes = values.map(({ shape }) => shape)
+  const { terms, out, written } = parse(spec, shapes)
   const dtype = values.map((x): ElementType => x.aval).reduce(join).dtype
-  const extents = new Map<string, number>()
-  const operand = new Map<string, number>()
-  const isDot = (letter: string): boolean =>
-    !spec.includes('...') ? false : alphabet.indexOf(letter) >= new Set(spec.replace(/[^a-zA-Z]/g, '')).size
-  for (const [k, side] of sides.entries())
-    for (const [axis, letter] of [...side].entries()) {
-      const extent = values[k]!.shape[axis]!
-      const known = extents.get(letter) ?? extent
-      const stretches = isDot(letter) && (known === 1 || extent === 1)
-      if (known !== extent && !stretches)
-        throw new TypeError(
-          `einsum ${spec}: an index is ${known} in operand ${operand.get(letter)} but ${extent} in axis ${axis} of operand ${k}; they must agree`,
-        )
-      extents.set(letter, known === 1 ? extent : known)
-      operand.set(letter, operand.get(letter) ?? k)
-    }
+  const extents = extentsOf(spec, terms, shapes, written)
   if (new Set(out).size !== out.length || [...out].some((letter) => !extents.has(letter)))
     throw new TypeError(
       `einsum ${spec}: the result repeats a letter or has one of no operand; name each once`,
     )
-  return multiplied(
-    sides.map((letters, k) => {
-      const stretched = [...letters].flatMap((letter, axis) =>
-        values[k]!.shape[axis] !== extents.get(letter) ? [axis] : [],
-      )
-      const value = reshape(
-        cast(values[k]!, dtype),
-        values[k]!.shape.filter((_, axis) => !stretched.includes(axis)),
-      )
-      return { value, letters: [...letters].filter((_, axis) => !stretched.includes(axis)).join('') }
-    }),
-    out,
-    extents,
-  )
+  const operands = terms.map((letters, k): Term => {
+    const { shape } = values[k]!
+    const own = [...letters].filter((letter, axis) => shape[axis] === extents.get(letter))
+    const value = reshape(
+      cast(values[k]!, dtype),
+      own.map((letter) => extents.get(letter)!),
+    )
+    return { value, letters: own.join('') }
+  })
+  return cast(multiplied(operands, out, extents), dtype)
+}
+
+/** The extent of each letter. Operands with extent 1 broadcast. */
+function extentsOf(
+  spec: string,
+  terms: readonly string[],
+  shapes: readonly (readonly number[])[],
+  written: ReadonlyMap<string, string>,
+): Extents {
+  const known = new Map<string, { readonly extent: number; readonly operand: number }>()
+  for (const [operand, letters] of terms.entries())
+    for (const [axis, letter] of [...letters].entries()) {
+      const extent = shapes[operand]![axis]!
+      const before = known.get(letter)
+      const broadcasts = before?.operand !== operand && (before?.extent === 1 || extent === 1)
+      if (before && before.extent !== extent && !broadcasts)
+        throw new TypeError(
+          `einsum ${spec}: index ${written.get(letter) ?? '...'} is ${before.extent} in operand ${before.operand} but ${extent} in operand ${operand}; they must agree`,
+        )
+      if (before === undefined || before.extent === 1) known.set(letter, { extent, operand })
+    }
+  return new Map([...known].map(([letter, { extent }]) => [letter, extent]))
 }
 
 /** The product of all terms, two at a time. */
@@ -201,6 +211,26 @@ function multiplied(operands: readonly Term[], out: string, extents: Extents): V
   return arranged(terms[0]!, out)
 }
 
+/** The sum of products over the axes `left` of `x`, each with that of `right` of `y`; then the other axes of both. */
+function paired(op: string, x: Value, y: Value, left: readonly number[], right: readonly number[]): Value {
+  const fits =
+    left.length === right.length && left.every((axis, k) => axis >= 0 && x.shape[axis] === y.shape[right[k]!])
+  if (!fits || [left, right].some((axes) => new Set(axes).size !== axes.length))
+    throw new TypeError(
+      `${op}: axes [${left}] of ${x.aval} do not pair with axes [${right}] of ${y.aval}; name each once, and equal extents`,
+    )
+  const own = alphabet.slice(0, x.rank)
+  const rest = [...alphabet.slice(x.rank)]
+  const others = y.shape.map((_, axis) =>
+    right.includes(axis) ? own[left[right.indexOf(axis)]!]! : rest.shift()!,
+  )
+  const out = [
+    ...[...own].filter((_, axis) => !left.includes(axis)),
+    ...others.filter((_, axis) => !right.includes(axis)),
+  ]
+  return einsum(`${own},${others.join('')}->${out.join('')}`, x, y)
+}
+
 /**
  * The sum of products over axes: the last `axes` of `x` with the first `axes` of `y`, or those that two lists pair.
  * The result has the other axes of `x`, then those of `y`.
@@ -211,43 +241,37 @@ export function tensordot(
   axes: number | readonly [readonly number[], readonly number[]] = 2,
 ): Value {
   const [a, b] = [toArray(x), toArray(y)]
-  const count = (n: number): number[] => Array.from({ length: n }, (_, k) => k)
-  const [left, right] =
-    typeof axes === 'number'
-      ? [count(axes).map((k) => a.rank - axes + k), count(axes)]
-      : [
-          axes[0].map((axis) => normalizeAxis('tensordot', axis, a.rank)),
-          axes[1].map((axis) => normalizeAxis('tensordot', axis, b.rank)),
-        ]
-  const fits = left.length === right.length && left.every((axis, k) => a.shape[axis] === b.shape[right[k]!])
-  if (!fits || left.some((axis) => axis < 0))
-    throw new TypeError(
-      `tensordot: axes [${left}] of ${a.aval} do not pair with axes [${right}] of ${b.aval}; they must have equal extents`,
+  if (typeof axes === 'number') {
+    const right = Array.from({ length: axes }, (_, k) => k)
+    return paired(
+      'tensordot',
+      a,
+      b,
+      right.map((k) => a.rank - axes + k),
+      right,
     )
-  const own = alphabet.slice(0, a.rank)
-  const rest = [...alphabet.slice(a.rank)]
-  const others = b.shape.map((_, axis) =>
-    right.includes(axis) ? own[left[right.indexOf(axis)]!]! : rest.shift()!,
-  )
-  const summed = left.map((axis) => own[axis]!)
-  const out = [...own, ...others.filter((letter) => !own.includes(letter))].filter((l) => !summed.includes(l))
-  return einsum(`${own},${others.join('')}->${out.join('')}`, a, b)
+  }
+  const [left, right] = [a, b].map(({ rank }, k) =>
+    axes[k as 0 | 1].map((axis) => normalizeAxis('tensordot', axis, rank)),
+  ) as [number[], number[]]
+  return paired('tensordot', a, b, left, right)
 }
 
-/** The sum of products over the last axes of both. */
+/** The sum of products over the last axes of both; with a number, `mul`. */
 export function inner(x: ArrayLike, y: ArrayLike): Value {
   const [a, b] = [toArray(x), toArray(y)]
-  return a.rank === 0 || b.rank === 0 ? mul(a, b) : tensordot(a, b, [[-1], [-1]])
+  return a.rank === 0 || b.rank === 0 ? mul(a, b) : paired('inner', a, b, [a.rank - 1], [b.rank - 1])
 }
 
 /** The sum of products over the last axis of `x` and the last but one of `y`, or its only one; with a number, `mul`. */
 export function dot(x: ArrayLike, y: ArrayLike): Value {
   const [a, b] = [toArray(x), toArray(y)]
-  return a.rank === 0 || b.rank === 0 ? mul(a, b) : tensordot(a, b, [[-1], [b.rank === 1 ? -1 : -2]])
+  if (a.rank === 0 || b.rank === 0) return mul(a, b)
+  return paired('dot', a, b, [a.rank - 1], [Math.max(b.rank - 2, 0)])
 }
 
 /** The sum of products of all elements, in row-major order. */
-export const vdot = (x: ArrayLike, y: ArrayLike): Value => inner(ravel(x), ravel(y))
+export const vdot = (x: ArrayLike, y: ArrayLike): Value => paired('vdot', ravel(x), ravel(y), [0], [0])
 
 /** The product of each element of `x` with each of `y`, both in row-major order: a matrix. */
 export const outer = (x: ArrayLike, y: ArrayLike): Value => mul(reshape(x, [-1, 1]), ravel(y))

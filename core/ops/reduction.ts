@@ -56,7 +56,7 @@ function extremum(
   })
   const apply = (x: ArrayLike, options: ReduceOptions = {}): Value => {
     const value = toArray(x)
-    notEmpty(name, value, options.axis)
+    notEmpty(name.replace('reduce_', ''), value, options.axis)
     return reduce(primitive, value, options)
   }
   return Object.assign(apply, { primitive })

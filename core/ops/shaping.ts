@@ -3,10 +3,9 @@
 import { normalizeAxis } from '../shape.ts'
 import { toArray } from '../trace.ts'
 import { type ArrayLike, type Value, zeros } from '../value.ts'
-import { lessEqual, notEqual, sub, where } from './arithmetic.ts'
+import { notEqual, sub, where } from './arithmetic.ts'
+import { tri } from './creation.ts'
 import { part, repeated } from './cumulative.ts'
-import { add } from './elementwise.ts'
-import { iota } from './indexing.ts'
 import { broadcastTo, concatenate, flip, pad, reshape, transpose } from './movement.ts'
 
 /** All elements in row-major order, in one axis. */
@@ -87,6 +86,7 @@ function rolled(x: Value, shifts: readonly number[], axes: readonly number[]): V
 export function tile(x: ArrayLike, copies: number | readonly number[]): Value {
   const value = toArray(x)
   const times = [copies].flat()
+  for (const count of times) checkCount('tile', count)
   const rank = Math.max(times.length, value.rank)
   const counts = [...Array<number>(rank - times.length).fill(1), ...times]
   const shape = [...Array<number>(rank - value.rank).fill(1), ...value.shape]
@@ -103,9 +103,15 @@ export function tile(x: ArrayLike, copies: number | readonly number[]): Value {
   )
 }
 
+function checkCount(op: string, count: number): void {
+  if (!Number.isInteger(count) || count < 0)
+    throw new RangeError(`${op}: ${count} is no count; use a whole number from 0 up`)
+}
+
 /** Every element `times` times in a row along `axis`; without it, in row-major order. */
 export function repeat(x: ArrayLike, times: number, { axis }: { readonly axis?: number } = {}): Value {
   const value = toArray(x)
+  checkCount('repeat', times)
   if (axis === undefined) return repeated(ravel(value), 0, times)
   return repeated(value, normalizeAxis('repeat', axis, value.rank), times)
 }
@@ -130,8 +136,7 @@ export function rot90(
 /** Which elements of the last two axes are on diagonal `k` or below. */
 const isBelow = (op: string, x: Value, k: number): Value => {
   if (x.rank < 2) throw new TypeError(`${op}: ${x.aval} is no matrix; it needs two axes`)
-  const shape = x.shape.slice(-2)
-  return lessEqual(iota(shape, { axis: 1 }), add(iota(shape), k))
+  return tri(x.shape.at(-2)!, x.shape.at(-1)!, { k, dtype: 'bool' })
 }
 
 /** `x` with zeros above diagonal `k` of its last two axes. */
@@ -155,6 +160,7 @@ export function diff(
 ): Value {
   const value = toArray(x)
   const along = normalizeAxis('diff', axis, value.rank)
+  checkCount('diff', n)
   const difference = value.dtype === 'bool' ? notEqual : sub
   let result = value
   for (let k = 0; k < n && result.shape[along]! > 0; k++) {

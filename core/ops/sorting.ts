@@ -13,8 +13,8 @@ import { equal, isNan, less, lessEqual, where } from './arithmetic.ts'
 import { bitcast, bitwiseAnd, bitwiseNot, bitwiseXor } from './bits.ts'
 import { part } from './cumulative.ts'
 import { add, cast } from './elementwise.ts'
-import { iota, take } from './indexing.ts'
-import { batchFirst, elementOf, moveaxis, ndArray } from './movement.ts'
+import { iota, take, takeAlongAxis } from './indexing.ts'
+import { batchFirst, elementOf, flip, moveaxis, ndArray } from './movement.ts'
 
 /** Along the last axis, `order` names the elements of `keys` in runs of this length that are in order; 2^k. */
 type MergeParams = { readonly run: number }
@@ -97,32 +97,41 @@ function orderOf(keys: Value): Value {
   return order
 }
 
-/** The elements of the last axis of `x` that `ids` names for each of its rows: `[..., n]` and `[..., ids]` give `[..., ids]`. */
-export const pickRows = (x: Value, ids: Value): Value =>
-  bind(take.primitive, [x, ids], { axis: x.rank - 1, batch: x.rank - 1, mode: 'clip' })[0]!
+/**
+ * The elements of `x` along the last axis in an `order`, of the same shape, that names each once: a gather whose transpose is
+ * one too, in the inverse order, while that of `take` would look for each element at all places.
+ */
+const reorderPrimitive: Primitive<object> = single<object>({
+  name: 'reorder',
+  type: ([x]) => x!,
+  jvp: ([t], [_, order]) => (t ? reorder(t, order!) : null),
+  transpose: (ct, [_, order]) => [reorder(ct, orderOf(cast(order as Value, 'u32'))), null],
+  batch: ([x, order], _, size) => ({
+    value: reorder(batchFirst(x!, size), batchFirst(order!, size)),
+    axis: 0,
+  }),
+  reference: ([x, order]) =>
+    ndArray(new Aval(x!.shape, x!.dtype), (index) => elementOf(x!, index.with(-1, elementOf(order!, index)))),
+  lower: {
+    kind: 'view',
+    free: false,
+    element: (index, read, { output: { shape } }) =>
+      read(0, index.with(-1, indexFrom(scalar.cast(read(1, index), 'u32'), shape.at(-1)!))),
+  },
+})
+
+const reorder = (x: Value, order: Value): Value => bind(reorderPrimitive, [x, order], {})[0]!
 
 export interface SortOptions {
   /** The axis to sort along; the last by default. */
   readonly axis?: number
-  /** The largest first. Equal elements keep their order even so. */
+  /** The largest first. */
   readonly descending?: boolean
 }
 
-/** The order along the last axis, to which `axis` is moved. */
-function lastOrder(
-  op: string,
-  x: Value,
-  { axis = -1, descending = false }: SortOptions,
-): [Value, Value, number] {
-  const along = normalizeAxis(op, axis, x.rank)
-  const moved = moveaxis(x, along, -1)
-  const keys = keysOf(moved)
-  return [moved, orderOf(descending ? bitwiseNot(keys) : keys), along]
-}
-
 /**
- * The places of the elements in ascending order along `axis`, as i32. Equal elements keep their order, -0 equals 0, and NaN is
- * the largest: last, or first when `descending`, as `jnp.argsort` with `stable`.
+ * The places of the elements in ascending order along `axis`, as i32. Equal elements keep their order, also when `descending`,
+ * -0 equals 0, and NaN is the largest: last, or first when `descending`.
  *
  * @example
  * ```ts
@@ -130,16 +139,21 @@ function lastOrder(
  * await argsort(tensor([3, 1, 2])).data() // [1, 2, 0]
  * ```
  */
-export function argsort(x: ArrayLike, options: SortOptions = {}): Value {
-  const [_, order, along] = lastOrder('argsort', toArray(x), options)
-  return moveaxis(order, -1, along)
+export function argsort(x: ArrayLike, { axis = -1, descending = false }: SortOptions = {}): Value {
+  const value = toArray(x)
+  const along = normalizeAxis('argsort', axis, value.rank)
+  const keys = keysOf(moveaxis(value, along, -1))
+  return moveaxis(orderOf(descending ? bitwiseNot(keys) : keys), -1, along)
 }
 argsort.primitive = mergePrimitive
 
-/** The elements in ascending order along `axis`; `argsort` says which comes where. */
-export function sort(x: ArrayLike, options: SortOptions = {}): Value {
-  const [moved, order, along] = lastOrder('sort', toArray(x), options)
-  return moveaxis(pickRows(moved, order), -1, along)
+/** The elements in ascending order along `axis`, or exactly the other way around; -0 equals 0, and NaN is the largest. */
+export function sort(x: ArrayLike, { axis = -1, descending = false }: SortOptions = {}): Value {
+  const value = toArray(x)
+  const along = normalizeAxis('sort', axis, value.rank)
+  const rows = moveaxis(value, along, -1)
+  const sorted = moveaxis(reorder(rows, orderOf(keysOf(rows))), -1, along)
+  return descending ? flip(sorted, { axis: along }) : sorted
 }
 
 /**
@@ -162,7 +176,7 @@ export function topK(x: ArrayLike, k: number): [values: Value, places: Value] {
       `topK: ${k} of the ${extent} elements of ${value.aval}; k is a whole number up to ${extent}`,
     )
   const places = part(orderOf(bitwiseNot(keysOf(value, true))), value.rank - 1, 0, k)
-  return [pickRows(value, places), places]
+  return [takeAlongAxis(value, places, { mode: 'clip' }), places]
 }
 
 /**

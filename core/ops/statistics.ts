@@ -1,13 +1,13 @@
 // What is known of many numbers: products, counts, spreads, quantiles, norms, and sums that pass over NaN. Compositions.
 
 import { isFloat } from '../dtype.ts'
-import { normalizeAxes, type Shape, sameShape, sizeOf } from '../shape.ts'
+import { normalizeAxes, normalizeAxis, type Shape, sameShape, sizeOf } from '../shape.ts'
 import { toArray } from '../trace.ts'
-import { type ArrayLike, full, ones, type Value } from '../value.ts'
-import { div, greater, isNan, lessEqual, maximum, minimum, mul, sub, where } from './arithmetic.ts'
+import { type ArrayLike, ones, type Value } from '../value.ts'
+import { div, greater, isNan, lessEqual, maximum, mul, sub, where } from './arithmetic.ts'
 import { bitwiseNot } from './bits.ts'
 import { countable, part } from './cumulative.ts'
-import { exp, log, sqrt } from './elementary.ts'
+import { sqrt } from './elementary.ts'
 import { add, cast } from './elementwise.ts'
 import { take } from './indexing.ts'
 import {
@@ -16,14 +16,16 @@ import {
   moveaxis,
   type ReduceOptions,
   reshape,
+  squeeze,
+  stack,
   sum,
   transpose,
 } from './movement.ts'
-import { integerPow } from './power.ts'
+import { pow } from './power.ts'
 import { max, mean, min, type SpreadOptions, toFloat, variance } from './reduction.ts'
 import { ceil, floor } from './rounding.ts'
 import { abs } from './sign.ts'
-import { argsort, pickRows } from './sorting.ts'
+import { sort } from './sorting.ts'
 
 /** `x` with the reduced axes as one, behind the others; and the shape of the result. */
 function lastAxis(op: string, x: Value, { axis, keepDims = false }: ReduceOptions): [Value, Shape] {
@@ -159,31 +161,26 @@ export function quantile(
     throw new RangeError(`quantile: ${toArray(x).aval} has no elements over the axes; give it some`)
   const place = mul(shares, extent - 1)
   const below = floor(place)
-  const order = argsort(list)
-  const at = (places: Value): Value => {
-    const inside = cast(minimum(maximum(places, 0), extent - 1), 'i32')
-    return pickRows(list, take(order, inside, { axis: -1 }))
-  }
+  const missing = any(isNan(list), { axis: -1, keepDims: true })
+  const sorted = sort(where(missing, Number.NaN, list))
+  const at = (places: Value): Value => take(sorted, cast(places, 'i32'), { axis: -1, mode: 'clip' })
   const [low, high] = [at(below), at(ceil(place))]
   const share = sub(place, below)
-  const between = {
+  const methods: Readonly<Record<string, () => Value>> = {
     linear: () => add(mul(low, sub(1, share)), mul(high, share)),
     lower: () => low,
     higher: () => high,
     nearest: () => where(lessEqual(share, 0.5), low, high),
     midpoint: () => mul(add(low, high), 0.5),
-  }[method]()
-  const missing = any(isNan(list), { axis: -1, keepDims: true })
-  const known = where(
-    shares.rank === 0 ? reshape(missing, list.shape.slice(0, -1)) : missing,
-    Number.NaN,
-    between,
-  )
-  return shares.rank === 0 ? reshape(known, shape) : reshape(moveaxis(known, -1, 0), [shares.size, ...shape])
+  }
+  const between = methods[method]
+  if (between === undefined)
+    throw new TypeError(`quantile: "${method}" is no method; use ${Object.keys(methods).join(', ')}`)
+  const found = between()
+  return shares.rank === 0 ? reshape(found, shape) : reshape(moveaxis(found, -1, 0), [shares.size, ...shape])
 }
 
 const isList = (q: ArrayLike | readonly number[]): q is readonly number[] => Array.isArray(q)
-const stack = (q: readonly number[]): Value => concatenate(q.map((share) => full([1], share)))
 
 /** `quantile` of shares given in hundredths. */
 export const percentile = (
@@ -208,38 +205,30 @@ interface NormOptions extends ReduceOptions {
  */
 export function norm(x: ArrayLike, { ord, axis, keepDims = false }: NormOptions = {}): Value {
   const value = toFloat(toArray(x))
-  const axes = axis === undefined ? value.shape.map((_, k) => k) : [axis].flat()
+  const all = normalizeAxes('norm', axis, value.rank)
+  const axes = axis === undefined ? all : [axis].flat().map((k) => normalizeAxis('norm', k, value.rank))
   if (ord === undefined || (axes.length === 1 && ord === 2) || (axes.length === 2 && ord === 'fro'))
     return sqrt(sum(mul(value, value), { axis, keepDims }))
   const size = abs(value)
   const [rows, columns] = axes
-  if (axes.length === 1 && typeof ord === 'number') return vectorNorm(size, ord, { axis: rows!, keepDims })
-  if (axes.length !== 2 || (ord !== 1 && ord !== -1 && Math.abs(Number(ord)) !== Number.POSITIVE_INFINITY))
+  if (axes.length === 1 && typeof ord === 'number') return vectorNorm(size, ord, { axis, keepDims })
+  const isBySums = Math.abs(Number(ord)) === 1 || Math.abs(Number(ord)) === Number.POSITIVE_INFINITY
+  if (axes.length !== 2 || !isBySums)
     throw new RangeError(
       `norm: ord ${ord} is not defined over ${axes.length} axes of ${value.aval}; of vectors use a number, of matrices 1, -1, Infinity, -Infinity or 'fro'`,
     )
   const [added, chosen] = Math.abs(Number(ord)) === 1 ? [rows!, columns!] : [columns!, rows!]
   const sums = sum(size, { axis: added, keepDims: true })
-  const result = (Number(ord) > 0 ? max : min)(sums, { axis: chosen, keepDims: true })
-  if (keepDims) return result
-  const gone = normalizeAxes('norm', axes, value.rank)
-  return reshape(
-    result,
-    value.shape.filter((_, k) => !gone.includes(k)),
-  )
+  const result = (Number(ord) > 0 ? largest : min)(sums, { axis: chosen, keepDims: true })
+  return keepDims ? result : squeeze(result, axes)
 }
 
 function vectorNorm(size: Value, ord: number, options: ReduceOptions): Value {
-  if (ord === Number.POSITIVE_INFINITY) return max(size, options)
+  if (ord === Number.POSITIVE_INFINITY) return largest(size, options)
   if (ord === Number.NEGATIVE_INFINITY) return min(size, options)
   if (ord === 0) return cast(countNonzero(size, options), 'f32')
-  if (ord === 1) return sum(size, options)
-  const total = sum(Number.isInteger(ord) ? integerPow(size, ord) : fractionalPower(size, ord), options)
-  return exp(div(log(total), ord))
+  return ord === 1 ? sum(size, options) : pow(sum(pow(size, ord), options), 1 / ord)
 }
 
-/** `x^p` of what is not negative, with the derivative 0 at 0. */
-function fractionalPower(x: Value, p: number): Value {
-  const isPositive = greater(x, 0)
-  return where(isPositive, exp(mul(p, log(where(isPositive, x, 1)))), p > 0 ? 0 : Number.POSITIVE_INFINITY)
-}
+/** The largest of what is not negative. At zeros, one more beside them takes half of the derivative, as in JAX. */
+const largest = (x: Value, options: ReduceOptions): Value => maximum(max(x, options), 0)

@@ -186,7 +186,7 @@ describe('messages', () => {
       a slice of too few axes
         RangeError slice: [-1, -1) is outside axis 1 of f32[2,3]; stay within 0 and 3
       padding that does not fit
-        RangeError pad: before [1] and after [0] do not fit f32[2,3]; give a count of zeros for each axis
+        RangeError pad: before [1] and after [0] do not fit f32[2,3]; give a count for each axis
       arrays that do not continue
         TypeError concatenate: input 1 is f32[3,1], which does not continue f32[2,3] along axis 0; all but that axis must agree
       nothing to concatenate

@@ -30,7 +30,31 @@ interface Golden {
   } & {
     readonly randint: readonly { seed: number; minval: number; maxval: number; values: GoldenArray }[]
     readonly bernoulli: readonly { seed: number; p: number; values: GoldenArray }[]
-    readonly permutation: readonly { seed: number; n: number; values: GoldenArray }[]
+    readonly permutation: readonly { seed: number; n: number; values: Summary }[]
+    readonly permutation_of_columns: readonly { seed: number; values: GoldenArray }[]
+    readonly exponential: readonly { seed: number; values: GoldenArray }[]
+    readonly truncated_normal: readonly { seed: number; lower: number; upper: number; values: GoldenArray }[]
+    readonly randint_wide: readonly {
+      seed: number
+      dtype: 'int32' | 'uint32'
+      minval: number
+      maxval: number
+      values: GoldenArray
+    }[]
+    readonly choice: readonly {
+      seed: number
+      n: number
+      shape: Shape
+      replace: boolean
+      p: number[] | null
+      values: GoldenArray
+    }[]
+    readonly categorical_along: readonly {
+      seed: number
+      axis: number
+      logits: GoldenArray
+      values: GoldenArray
+    }[]
     readonly categorical: readonly { seed: number; logits: number[]; values: GoldenArray }[]
   }
 }
@@ -132,7 +156,52 @@ describe('as jax.random', () => {
 
   test('permutation', async () => {
     for (const { seed, n, values } of jax.derived.permutation)
-      expect(await toHost(random.permutation(random.key(seed), n))).toEqual(ofGolden(values))
+      expectSummary(await toHost(random.permutation(random.key(seed), n)), values)
+    for (const { seed, values } of jax.derived.permutation_of_columns) {
+      const x = toTensor(ofGolden({ ...values, data: values.data.map((_, k) => k) }))
+      expect(await toHost(random.permutation(random.key(seed), x, { axis: 1 }))).toEqual(ofGolden(values))
+    }
+  })
+
+  test('exponential and truncatedNormal, to rounding', async () => {
+    const budget = { ulps: 4, absolute: 1e-7 }
+    for (const { seed, values } of jax.derived.exponential)
+      expectClose(
+        await toHost(random.exponential(random.key(seed), values.shape)),
+        ofGolden(values),
+        budget,
+        'exponential',
+      )
+    for (const { seed, lower, upper, values } of jax.derived.truncated_normal)
+      expectClose(
+        await toHost(random.truncatedNormal(random.key(seed), lower, upper, values.shape)),
+        ofGolden(values),
+        budget,
+        `truncatedNormal ${lower} ${upper}`,
+      )
+  })
+
+  test('randint of the widest ranges', async () => {
+    for (const { seed, dtype, minval, maxval, values } of jax.derived.randint_wide) {
+      const type = dtype === 'int32' ? 'i32' : 'u32'
+      const drawn = random.randint(random.key(seed), values.shape, minval, maxval, { dtype: type })
+      expect(await toHost(drawn)).toEqual(ofGolden(values))
+    }
+  })
+
+  test('choice, with and without repetition and weights', async () => {
+    for (const { seed, n, shape, replace, p, values } of jax.derived.choice) {
+      const drawn = random.choice(random.key(seed), n, shape, { replace, ...(p && { p: tensor(p) }) })
+      expect(await toHost(drawn)).toEqual(ofGolden(values))
+    }
+  })
+
+  test('categorical along an axis', async () => {
+    for (const { seed, axis, logits, values } of jax.derived.categorical_along) {
+      const given = toTensor(ofGolden(logits))
+      const drawn = random.categorical(random.key(seed), given, { axis, shape: values.shape })
+      expect(await toHost(drawn)).toEqual(ofGolden(values))
+    }
   })
 
   test('categorical', async () => {

@@ -14,7 +14,7 @@ import {
   type Value,
   vmap,
   where,
-} from './coming.ts'
+} from '../../index.ts'
 import { f32, i32, type Programs } from './functions.ts'
 
 export const chance: Programs = {

@@ -33,7 +33,7 @@ import {
   vmap,
   where,
   whileLoop,
-} from './coming.ts'
+} from '../../index.ts'
 import { backwards, cube, f32, i32, type Programs } from './functions.ts'
 
 type Pair = readonly [Value, Value]

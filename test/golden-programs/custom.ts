@@ -32,7 +32,7 @@ import {
   type Value,
   valueAndGrad,
   vmap,
-} from './coming.ts'
+} from '../../index.ts'
 import { backwards, type Programs, wave } from './functions.ts'
 
 interface Pair {

@@ -1,8 +1,4 @@
-// Programs whose results are not JAX's, and why. The tests fail where one of them agrees after all.
-
-export const differences: Readonly<Record<string, string>> = {
-  'pad with its gradient': 'pad has no value yet: it pads with zeros',
-}
+// Programs whose results are JAX's but for a named reason.
 
 /**
  * Programs whose meaning differs from JAX's in float64 by rounding alone, and of what: a constant of a program is an f32, in

@@ -21,7 +21,7 @@ import {
   valueAndGrad,
   variance,
   vmap,
-} from './coming.ts'
+} from '../../index.ts'
 import { type Mlp, mlpLoss, type Programs, stepped } from './functions.ts'
 
 type Batch = [w1: Value, b1: Value, w2: Value, x: Value, y: Value]

@@ -14,7 +14,7 @@ import {
   tree,
   unstack,
   type Value,
-} from './coming.ts'
+} from '../../index.ts'
 
 /** Programs by the names that `programs.json` gives them; arrays in, a tree of arrays out. */
 export type Programs = Readonly<Record<string, (...inputs: Value[]) => unknown>>

@@ -23,7 +23,7 @@ import {
   vmap,
   whileLoop,
   zerosLike,
-} from './coming.ts'
+} from '../../index.ts'
 import { i32, type Programs } from './functions.ts'
 
 const fixed = (f: (x: Value) => Value, x: Value): Value => foriLoop(0, 40, (_, x: Value) => f(x), x)

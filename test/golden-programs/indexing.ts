@@ -25,7 +25,7 @@ import {
   vmap,
   where,
   zeros,
-} from './coming.ts'
+} from '../../index.ts'
 import { cube, type Programs } from './functions.ts'
 
 const modes = ['fill', 'clip', 'wrap'] as const

@@ -20,7 +20,7 @@ import {
   type Value,
   vdot,
   vmap,
-} from './coming.ts'
+} from '../../index.ts'
 import { cube, type Programs } from './functions.ts'
 
 export const products: Programs = {

@@ -25,7 +25,7 @@ import {
   vdot,
   vjp,
   vmap,
-} from './coming.ts'
+} from '../../index.ts'
 import { cube, f32, type Programs, twist } from './functions.ts'
 
 function rosenbrock(x: Value): Value {
@@ -57,7 +57,7 @@ export const second: Programs = {
       sum(exp(x))
         .add(sum(x.integerPow(4)))
         .add(mul(index(x, 0), index(x, 1)))
-    const [g, h] = [grad(f)(x), hessian<[Value], Value>(f)(x)]
+    const [g, h] = [grad(f)(x), hessian(f)(x)]
     const [h00, h01, h10, h11] = [index(h, 0, 0), index(h, 0, 1), index(h, 1, 0), index(h, 1, 1)]
     const det = sub(mul(h00, h11), mul(h01, h10))
     const solved = stack([
@@ -85,7 +85,7 @@ export const second: Programs = {
     }
     const along = (v: Value) => jvp((x: Value) => jvp(f, [x], [v])[1], [x], [v])[1]
     const column = (v: Value) => vdot(v, jvp(grad(f), [x], [v])[1])
-    const whole = hessian<[Value], Value>(f)(x)
+    const whole = hessian(f)(x)
     const corners = [0, 1, 2].map((k) => index(whole, k, k))
     return [sum(stack(corners)), sum(vmap(along)(eye(3))), sum(vmap(column)(eye(3)))]
   },

@@ -23,7 +23,7 @@ import {
   topK,
   type Value,
   vmap,
-} from './coming.ts'
+} from '../../index.ts'
 import { f32, type Programs } from './functions.ts'
 
 export const sorting: Programs = {

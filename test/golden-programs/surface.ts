@@ -94,7 +94,7 @@ import {
   type Value,
   variance,
   where,
-} from './coming.ts'
+} from '../../index.ts'
 import { cube, type Programs } from './functions.ts'
 
 type Pairwise = (x: Value, y: Value) => Value
@@ -168,8 +168,8 @@ export const surface: Programs = {
   ],
 
   grids: (x: Value, y: Value) => {
-    const [a, b] = meshgrid(x, y)
-    const [c] = meshgrid(x, y, { indexing: 'ij' })
+    const [a, b] = meshgrid([x, y])
+    const [c] = meshgrid([x, y], { indexing: 'ij' })
     return [mul(a!, b!), c, linspace(0, 1, 5), arange(2, 8, 1.5), eye(2, 3, { k: 1 })]
   },
 

@@ -29,7 +29,7 @@ import {
   valueAndGrad,
   vjp,
   vmap,
-} from './coming.ts'
+} from '../../index.ts'
 import { backwards, bowl, cube, f32, type Programs, twist, wave } from './functions.ts'
 
 interface Pair {

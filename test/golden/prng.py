@@ -21,6 +21,7 @@ jax.config.update("jax_platforms", "cpu")
 
 SEEDS = [0, 1, 42, 2**32 - 1, -7]
 SHAPES = [[], [1], [5], [3, 4], [1000]]
+LOGITS = np.array([[0, 1, 2, -1], [3, 0, -2, 0.5], [1, 1, 1, 1]], np.float32)
 RANGES = [(0.0, 1.0), (-1.0, 1.0), (-0.125, 0.125)]
 
 
@@ -87,7 +88,44 @@ def derived():
             for p in (0.25, 0.5, 0.9375)
         ],
         "permutation": [
-            {"seed": 42, "n": n, "values": array(jax.random.permutation(key, n))} for n in (5, 16)
+            {"seed": 42, "n": n, "values": summary(jax.random.permutation(key, n))} for n in (5, 16, 2000)
+        ],
+        "permutation_of_columns": [
+            {"seed": 42, "values": array(jax.random.permutation(key, jnp.arange(21).reshape(3, 7), axis=1))}
+        ],
+        "exponential": [{"seed": 42, "values": array(jax.random.exponential(key, (3, 4)))}],
+        "truncated_normal": [
+            {"seed": 42, "lower": a, "upper": b, "values": array(jax.random.truncated_normal(key, a, b, (9,)))}
+            for a, b in [(-2.0, 2.0), (-0.5, 3.0), (1.0, 1.25)]
+        ],
+        "randint_wide": [
+            {
+                "seed": 42,
+                "dtype": dtype,
+                "minval": a,
+                "maxval": b,
+                "values": array(jax.random.randint(key, (9,), jnp.array(a, dtype), jnp.array(b, dtype), dtype)),
+            }
+            for dtype, a, b in [
+                ("int32", -(2**31), 2**31 - 1),
+                ("int32", -(2**30) - 7, 2**30 + 12345),
+                ("uint32", 0, 2**32 - 1),
+                ("uint32", 3, 2**31 + 5),
+            ]
+        ],
+        "choice": [
+            {
+                "seed": 42,
+                "n": 7,
+                "shape": list(shape),
+                "replace": replace,
+                "p": p,
+                "values": array(
+                    jax.random.choice(key, 7, shape, replace, None if p is None else jnp.array(p, jnp.float32))
+                ),
+            }
+            for shape, replace in [((3, 4), True), ((5,), False)]
+            for p in [None, [0.25, 0.125, 0.0625, 0.0625, 0.25, 0.125, 0.125]]
         ],
         "categorical": [
             {
@@ -95,6 +133,15 @@ def derived():
                 "logits": [0.0, 1.0, 2.0, -1.0],
                 "values": array(jax.random.categorical(key, jnp.array([0.0, 1.0, 2.0, -1.0]), shape=(10,))),
             }
+        ],
+        "categorical_along": [
+            {
+                "seed": 42,
+                "axis": axis,
+                "logits": array(LOGITS),
+                "values": array(jax.random.categorical(key, LOGITS, axis=axis, shape=shape)),
+            }
+            for axis, shape in [(0, None), (1, None), (-2, (5, 4)), (-1, (6, 3))]
         ],
     }
 

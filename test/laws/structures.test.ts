@@ -5,25 +5,39 @@ import { describe, expect, test } from 'vitest'
 import {
   add,
   cast,
+  checkpoint,
+  checkpointName,
   concatenate,
   cond,
   cos,
+  customJvp,
+  customVjp,
+  debug,
   exp,
+  expandDims,
   foriLoop,
   full,
+  grad,
   jit,
+  lower,
   map,
   matmul,
   mean,
   mul,
+  ones,
   scan,
   sin,
   stack,
+  sub,
   sum,
   switchCase,
+  synchronize,
   take,
   tanh,
+  tensor,
   type Value,
+  vjp,
+  vmap,
   where,
   whileLoop,
   zeros,
@@ -51,6 +65,35 @@ const structure = (
   plain: Row['f'],
   rest: Pick<Row, 'linearIn' | 'differentiable' | 'reversible'> = {},
 ): Structure => ({ name, f, plain, inputs, budget: few, ...rest })
+
+const cube = (x: Value, y: Value): Value => add(mul(mul(x, x), x), sin(y))
+const cubed = customJvp(cube, ([x, y], [dx, dy]) => [
+  cube(x, y),
+  add(mul(mul(mul(x, x), 3), dx), mul(cos(y), dy)),
+])
+
+const scale =
+  (by: Value) =>
+  (x: Value, m: Value): Value =>
+    sum(mul(mul(m, sin(x)), cast(by, 'f32')), { axis: 0 })
+const scaled = (by: Value) =>
+  customVjp(
+    scale(by),
+    (x, m) => [scale(by)(x, m), { x, m }],
+    ({ x, m }, ct) => {
+      const slope = mul(ct, cast(by, 'f32'))
+      return [mul(mul(sum(m, { axis: 0 }), cos(x)), slope), mul(ones(m.shape), mul(sin(x), slope))]
+    },
+  )
+
+/** What reverse mode makes of a function of `x` and `m`. */
+function pulled(f: ReturnType<typeof scale>, x: Value, m: Value): Value {
+  const [y, pullback] = vjp((x: Value, m: Value) => mul(f(x, m), f(cos(x), m)), x, m)
+  const [dx, dm] = pullback(y)
+  return concatenate([expandDims(dx, 0), dm])
+}
+
+const policies = ['nothing', 'everything', 'products', { names: ['product'] }] as const
 
 const structures: readonly Structure[] = [
   structure(
@@ -289,6 +332,69 @@ const structures: readonly Structure[] = [
     (xs, y) => map((x) => mul(sin(x), mean(y)), xs),
     (xs, y) => stack(rows(xs).map((x) => mul(sin(x), mean(y)))),
   ),
+  structure(
+    'whileLoop of a batch whose examples take differing turns',
+    [between(1, 40, [4])],
+    vmap((x: Value) =>
+      whileLoop(
+        (x: Value) => x.less(50),
+        (x) => mul(x, 2),
+        x,
+      ),
+    ),
+    (xs) => {
+      for (let n = 0; n < 6; n++) xs = where(xs.less(50), mul(xs, 2), xs)
+      return xs
+    },
+    { reversible: false },
+  ),
+  structure(
+    'scan of bf16 slices that begin within a word',
+    [integers(-9, 9, [3]), integers(-9, 9, [5, 3])],
+    (h, xs) => {
+      const [last, ys] = scan(
+        (h: Value, x: Value) => [x, sub(mul(h, 2), x)],
+        cast(h, 'bf16'),
+        cast(xs, 'bf16'),
+        { reverse: true },
+      )
+      return cast(concatenate([expandDims(last, 0), ys]), 'f32')
+    },
+    (h, xs) => {
+      const steps = [...rows(xs), h].map((x) => cast(x, 'f32'))
+      const ys = steps.slice(0, 5).map((x, k) => sub(mul(steps[k + 1]!, 2), x))
+      return stack([steps[0]!, ...ys])
+    },
+  ),
+  structure(
+    'customJvp of two arguments',
+    [floats([3]), floats([3])],
+    (x, y) => cubed(mul(cubed(x, y), x), y),
+    (x, y) => cube(mul(cube(x, y), x), y),
+  ),
+  structure(
+    'the pullback of customVjp with residuals, of a function that closes over an array',
+    [floats([3]), floats([2, 3]), integers(1, 4, [3])],
+    (x, m, by) => pulled(scaled(by), x, m),
+    (x, m, by) => pulled(scale(by), x, m),
+  ),
+  ...policies.map((policy) =>
+    structure(
+      `checkpoint that keeps ${JSON.stringify(policy)}`,
+      [floats([2, 2]), floats([2])],
+      (w, x) => {
+        const layer = checkpoint(
+          (w: Value, x: Value) => mul(sin(checkpointName(matmul(w, cos(x)), 'product')), exp(x)),
+          { policy },
+        )
+        return layer(w, layer(w, x))
+      },
+      (w, x) => {
+        const layer = (x: Value) => mul(sin(matmul(w, cos(x))), exp(x))
+        return layer(layer(x))
+      },
+    ),
+  ),
 ]
 
 for (const [k, row] of structures.entries()) describeLaws(row, k, false)
@@ -308,5 +414,66 @@ describe('as written out', () => {
     )
     const [y] = await run(zeros([])).data()
     expect(y).toBeCloseTo(1000 * (1 - 0.999 ** 5000), 1)
+  })
+
+  test('a number that a carry begins with takes the dtype that comes out', async () => {
+    const xs = cast(tensor([1, 2, 3]), 'bf16')
+    const [sum, partial] = scan((c: Value, x: Value) => [add(c, x), add(c, x)], 0 as unknown as Value, xs)
+    expect([`${sum.aval}`, `${partial.aval}`, await sum.item()]).toEqual(['bf16[]', 'bf16[3]', 6])
+    const doubled = (options?: { maxIterations: number }) =>
+      whileLoop(
+        ({ x }: { x: Value }) => x.less(20),
+        ({ x }) => ({ x: mul(add(x, x), take(xs, full([], 0, 'i32'))) }),
+        { x: 3 as unknown as Value },
+        options,
+      ).x
+    for (const x of [doubled(), doubled({ maxIterations: 6 })])
+      expect([`${x.aval}`, await x.item()]).toEqual(['bf16[]', 24])
+    const count = scan((_: Value, x: Value) => [cast(x, 'i32'), null], 0 as unknown as Value, xs)[0]
+    expect(`${count.aval}`).toBe('i32[]')
+    expect(() => scan((_: Value, x: Value) => [cast(x, 'i32'), null], 0.5 as unknown as Value, xs)).toThrow(
+      'scan: carry goes in as f32[]* and comes out as i32[]; keep its structure and types',
+    )
+  })
+
+  test('callbacks run as often and in the order that scan and cond say', async () => {
+    const seen: number[] = []
+    const run = jit(
+      (xs: Value) =>
+        scan(
+          (c: Value, x: Value) => {
+            debug.callback((c) => seen.push(c.data[0]!), c)
+            const next = cond(
+              x.greater(0),
+              (c: Value, x: Value) => {
+                debug.callback((x) => seen.push(100 * x.data[0]!), x)
+                return add(c, x)
+              },
+              (c: Value) => c,
+              c,
+              x,
+            )
+            return [next, null]
+          },
+          full([], 0),
+          xs,
+        )[0],
+    )
+    expect(await run(tensor([1, -1, 2, -1])).item()).toBe(3)
+    await synchronize()
+    expect(seen).toEqual([0, 100, 1, 1, 200, 3])
+  })
+
+  test('checkpoint saves memory', () => {
+    const layer = (w: Value, x: Value): Value => {
+      for (let k = 0; k < 4; k++) x = tanh(sin(matmul(w, x)))
+      return x
+    }
+    const planned = (layer: (w: Value, x: Value) => Value): number => {
+      const loss = (ws: readonly Value[], x: Value) => sum(ws.reduce((x, w) => layer(w, x), x))
+      const ws = Array.from({ length: 8 }, () => zeros([16, 16]))
+      return lower((x: Value, ...ws: Value[]) => grad(loss)(ws, x))(zeros([16, 256]), ...ws).plannedBytes
+    }
+    expect(planned(checkpoint(layer))).toBeLessThan(0.6 * planned(layer))
   })
 })
