@@ -70,7 +70,7 @@ export function valueAndGrad(
       const gradient = (k: number): unknown =>
         tree.unflatten(args[k], gradients.slice(starts[k], starts[k]! + leafCounts[k]!))
       return [result, typeof argnums === 'number' ? gradient(argnums) : argnums.map(gradient)]
-    })
+    }, 'grad')
 }
 
 export function requireFloats(op: string, k: number, arg: unknown, count: number): void {

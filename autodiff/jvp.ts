@@ -108,5 +108,5 @@ export function jvp<A extends readonly unknown[], R>(
       rebuild(duals.map(({ primal }) => primal)),
       rebuild(duals.map(({ primal, tangent }) => tangent ?? zerosLike(primal))),
     ]
-  })
+  }, 'jvp')
 }

@@ -18,6 +18,7 @@ import {
   tree,
   type Value,
   type Var,
+  withLine,
   zerosLike,
 } from '../core/index.ts'
 import { checkStructure, checkTangents, jvpGraph, valuesOf } from './jvp.ts'
@@ -65,10 +66,10 @@ export function transposeGraph(
   for (const [k, variable] of arguments_.entries()) if (known[k]) values.set(variable, known[k])
   const knownValue = (atom: Atom): Value | undefined =>
     atom instanceof Literal ? new Constant(atom.value, atom.aval) : values.get(atom)
-  const linear = graph.equations.filter(({ primitive, inputs, params, outputs }) => {
+  const linear = graph.equations.filter(({ primitive, inputs, params, outputs, source }) => {
     const operands = inputs.flatMap((atom) => knownValue(atom) ?? [])
     if (operands.length < inputs.length) return true
-    const results = bind(primitive, operands, params)
+    const results = withLine(source, () => bind(primitive, operands, params))
     for (const [k, output] of outputs.entries()) values.set(output, results[k]!)
     return false
   })
@@ -80,13 +81,16 @@ export function transposeGraph(
     sums.set(atom, sum === undefined ? ct : add(sum, ct))
   }
   for (const [k, output] of graph.outputs.entries()) accumulate(output, cotangents[k] ?? null)
-  for (const { primitive, inputs, params, outputs } of linear.toReversed()) {
+  for (const { primitive, inputs, params, outputs, source } of linear.toReversed()) {
     const cts = outputs.map((output) => sums.get(output) ?? null)
     if (cts.every((ct) => ct === null)) continue
-    if (primitive.transpose === undefined)
+    const { transpose } = primitive
+    if (transpose === undefined)
       throw new Error(`transpose: ${primitive.name} is not linear; give its record a transpose rule`)
     const operands = inputs.map((atom): Value | Aval => knownValue(atom) ?? atom.aval)
-    for (const [k, ct] of primitive.transpose(cts, operands, params).entries()) accumulate(inputs[k]!, ct)
+    withLine(source, () => {
+      for (const [k, ct] of transpose(cts, operands, params).entries()) accumulate(inputs[k]!, ct)
+    })
   }
   return arguments_.map((variable, k) => (known[k] ? null : (sums.get(variable) ?? null)))
 }
@@ -140,7 +144,7 @@ function linearizeAt<A extends readonly unknown[], R>(
     )
     tape = linear.tape
     return [linear.outputs, linear.tape.residuals]
-  })
+  }, op)
   return { value: rebuild(outputs), outputs, tape: { ...tape!, residuals }, inputs, args, rebuild }
 }
 
@@ -171,7 +175,7 @@ export function linearize<A extends readonly unknown[], R>(
       )
       let next = 0
       return rebuild(outputs.map((output, k) => (tape.nonzero[k] ? moved[next++]! : zerosLike(output))))
-    })
+    }, 'linearize')
   return [value, pushforward]
 }
 
@@ -207,7 +211,7 @@ export function vjp<A extends readonly unknown[], R>(
       )
       const all = inputs.map((input) => (isFloat(input.dtype) ? found.shift() : null) ?? zerosLike(input))
       return tree.unflatten(args, all) as unknown as A
-    })
+    }, 'vjp')
   return [value, pullback]
 }
 
@@ -240,5 +244,5 @@ export function linearTranspose<A extends readonly unknown[], R>(
       const found = transposeGraph(graph, [...graph.inputs.map(() => null), ...captured], cts)
       const all = graph.inputs.map(({ aval }, k) => found[k] ?? zerosLike(aval))
       return tree.unflatten(args, all) as unknown as A
-    })
+    }, 'linearTranspose')
 }

@@ -104,9 +104,15 @@ export function vmap<A extends readonly unknown[], R>(
       const [size] = sizes
       if (size === undefined)
         throw new TypeError('vmap: no argument has a batch axis; give inAxes at least one number')
-      const other = sizes.find((extent) => extent !== size)
-      if (other !== undefined)
-        throw new TypeError(`vmap: arguments have ${size} and ${other} examples; their batch axes must agree`)
+      const paths = tree.leavesWithPath(args).map(({ path }) => tree.showPath(path))
+      const sizeOf = (k: number): number | undefined =>
+        axes[k] === null ? undefined : values[k]!.shape[axes[k]!]
+      const first = paths.findIndex((_, k) => sizeOf(k) === size)
+      const other = paths.findIndex((_, k) => (sizeOf(k) ?? size) !== size)
+      if (other >= 0)
+        throw new TypeError(
+          `vmap: argument ${paths[first]} has ${size} examples and argument ${paths[other]} has ${sizeOf(other)}; their batch axes must agree, or give null in inAxes for what all share`,
+        )
       const examples = values.map(
         ({ shape, dtype, aval: { weak } }, k) =>
           new Aval(
@@ -125,7 +131,7 @@ export function vmap<A extends readonly unknown[], R>(
       const result = rebuild(outputs.map(({ value }) => value))
       const wanted = spread('outAxes', outAxes, result)
       return rebuild(outputs.map((output, k) => placeBatch(output, wanted[k]!, size)))
-    })
+    }, 'vmap')
 }
 
 /** Moves the examples to the axis that is wanted, repeating a value they share. */

@@ -1,4 +1,5 @@
-// Looking into a program while it runs: values are handed to a function on the host, which the program waits for.
+// Looking into a program while it runs: values are handed to a function on the host, which the program waits for. The
+// checking mode is in `check.ts`.
 
 import { type DType, isFloat } from './dtype.ts'
 import { moveaxis } from './ops/index.ts'
@@ -7,6 +8,8 @@ import type { Shape } from './shape.ts'
 import { bind, toValue } from './trace.ts'
 import { leavesWithPath, showPath, unflatten } from './tree.ts'
 import type { Value } from './value.ts'
+
+export { checked, NanError } from './check.ts'
 
 /** An array on the host, at the time a callback sees it: its elements in row-major order. */
 export interface HostArray {

@@ -2,6 +2,7 @@
 // fold over it; every transform is this fold with another carrier, and printing is another.
 
 import { identityOf } from './identity.ts'
+import { type Source, withLine } from './lines.ts'
 import type { Params, Primitive } from './primitive.ts'
 import type { Aval } from './shape.ts'
 
@@ -36,6 +37,8 @@ export interface Equation {
   readonly outputs: readonly Var[]
   /** A bool without which the equation need not run: its results are then read by nobody. */
   readonly guard?: Var
+  /** Where it comes from, if that was asked for. */
+  readonly source?: Source
 }
 
 /** `inputs` are the arguments; `captures` are the arrays the traced function closed over, inputs as well. */
@@ -59,7 +62,7 @@ export function interpret<C>(
   for (const [k, variable] of graph.captures.entries()) values.set(variable, captures[k]!)
   const read = (atom: Atom): C => (atom instanceof Literal ? literal(atom) : values.get(atom)!)
   for (const equation of graph.equations) {
-    const outputs = apply(equation, equation.inputs.map(read))
+    const outputs = withLine(equation.source, () => apply(equation, equation.inputs.map(read)))
     for (const [k, variable] of equation.outputs.entries()) values.set(variable, outputs[k]!)
   }
   return graph.outputs.map(read)
@@ -87,7 +90,7 @@ export class Unprinted<T> {
   }
 }
 
-const isGraph = (value: unknown): value is Graph =>
+export const isGraph = (value: unknown): value is Graph =>
   typeof value === 'object' && value !== null && 'equations' in value
 
 const effects = new WeakMap<Graph, boolean>()

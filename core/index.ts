@@ -31,6 +31,7 @@ export {
 } from './graph.ts'
 export { evaluate, type JitOptions, jit } from './jit.ts'
 export * as linalg from './linalg/index.ts'
+export { withLine, withOwnLines } from './lines.ts'
 export { type Lowered, type LoweredKernel, lower } from './lower.ts'
 export { type Memory, memory, scope } from './memory.ts'
 export * from './ops/index.ts'

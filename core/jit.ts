@@ -1,10 +1,13 @@
 // `jit`: a function is traced once for each set of types, compiled to one program, and run as one. Here tracing, the
 // compiler and the device meet; it is also how an operation or a transform outside of any trace is run.
 
+import { checkedGraph } from './check.ts'
 import { compile } from './compile/index.ts'
 import { launch, Program, type Storage } from './device/index.ts'
 import { type Graph, graphHasEffect, Literal, printGraph } from './graph.ts'
 import { keyOf } from './identity.ts'
+import { notesLines } from './lines.ts'
+import { traceCounter } from './retrace.ts'
 import { callSite } from './source.ts'
 import { materialize, Tensor } from './tensor.ts'
 import { escaped, isTracing, setEvaluate, type Traced, Tracer, toValue, trace } from './trace.ts'
@@ -15,7 +18,8 @@ import { Constant, type Value } from './value.ts'
 const programs = new Map<string, Program>()
 const maxPrograms = 1024
 
-function programOf(graph: Graph): Program {
+function programOf(traced: Graph): Program {
+  const graph = checkedGraph(traced)
   const text = printGraph(graph)
   const program = programs.get(text) ?? new Program((maxInputs) => compile(graph, maxInputs))
   programs.delete(text)
@@ -49,8 +53,8 @@ function execute(
   return outputs
 }
 
-/** `f()` as one program; inside a trace, just `f()`. What `f` returns is a tree of values. */
-export const evaluate = <T>(f: () => T): T => evaluateAs('evaluate', [], f)
+/** `f()` as one program; inside a trace, just `f()`. What `f` returns is a tree of values. Errors say `operation`. */
+export const evaluate = <T>(f: () => T, operation = 'evaluate'): T => evaluateAs(operation, [], f)
 
 /** The same, under a name; `operands` are told apart in errors. */
 function evaluateAs<T>(name: string, operands: readonly Value[], f: () => T): T {
@@ -70,6 +74,8 @@ function requireUsable(op: string, value: Value, what: string): void {
     throw new Error(`${op}: ${what} ${value.storage.gone}`)
   if (value instanceof Tracer) throw escaped(op, value)
 }
+
+const leafRemedy = 'pass arrays, numbers or trees of them, or name the argument in staticArgnums'
 
 /** What `jit` may assume of arguments. */
 export interface JitOptions {
@@ -99,20 +105,28 @@ export function jit<A extends readonly unknown[], R>(
     if (!Number.isInteger(k) || k < 0)
       throw new RangeError(`${name}: there is no argument ${k}; count from 0`)
   const compiled = new Map<string, Traced<R> & { readonly program: Program }>()
+  const count = traceCounter(name)
   return (...args) => {
     if (isTracing()) return f(...args)
     const dynamic = args.map((arg, k) => (staticArgnums.includes(k) ? null : arg))
+    const places: string[] = []
     const inputs = leavesWithPath(dynamic).map(({ path: [k, ...path], leaf }) => {
       const what = path.length > 0 ? `"${showPath(path)}" of argument ${k}` : `argument ${k}`
-      const value = toValue(leaf, () => `${name}: ${what}`)
+      const value = toValue(leaf, () => `${name}: ${what}`, leafRemedy)
       requireUsable(name, value, what)
+      places.push(what)
       return value
     })
     const statics = staticArgnums.map((k) => keyOf(args[k]))
-    const key = [structure(dynamic), inputs.map(({ aval }) => String(aval)), statics].join(';')
+    const key = [structure(dynamic), inputs.map(({ aval }) => String(aval)), statics, notesLines()].join(';')
     const known = compiled.get(key)
     const entry = known ?? traceProgram(name, f, args, dynamic, staticArgnums)
     compiled.set(key, entry)
+    if (known === undefined)
+      count({
+        arrays: inputs.map(({ aval }, k) => [places[k]!, String(aval)]),
+        statics: statics.map((text, k) => [`static argument ${staticArgnums[k]}`, text]),
+      })
     for (const value of entry.captured) requireUsable(name, value, 'a captured array')
     const donated = donate.flatMap((k) => leaves(dynamic[k])).filter((leaf) => leaf instanceof Tensor)
     const outputs = execute(

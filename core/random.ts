@@ -2,6 +2,7 @@
 // it, and equal keys give equal numbers. The bits are those of JAX with `jax_threefry_partitionable`, its default; what is
 // made of them by arithmetic agrees to rounding.
 
+import { useKey } from './check.ts'
 import { evaluate } from './jit.ts'
 import {
   add,
@@ -67,9 +68,10 @@ function words(op: string, k: Key): [Value, Value] {
   return [reshape(slice(k, { start: [0], end: [1] }), []), reshape(slice(k, { start: [1], end: [2] }), [])]
 }
 
-/** Both words of the hash of the places 0, 1, …, n - 1. */
-function hashOfPlaces(op: string, k: Key, size: number): [Value, Value] {
+/** Both words of the hash of the places 0, 1, …, n - 1; after it the key is used. */
+function hashOfPlaces(op: string, k: Key, size: number, use = 'gives numbers'): [Value, Value] {
   const [k0, k1] = words(op, k)
+  useKey(k, use)
   const place = iota([size], { dtype: 'u32' })
   const hash = (lane: 0 | 1): Value => threefry2x32(k0, k1, zeros([size], 'u32'), place, lane)
   return [hash(0), hash(1)]
@@ -88,7 +90,7 @@ function hashOfPlaces(op: string, k: Key, size: number): [Value, Value] {
 export const split = (k: Key, count: number | Shape = 2): Value =>
   evaluate(() => {
     const shape = [count].flat()
-    return reshape(stack(hashOfPlaces('split', k, sizeOf(shape)), { axis: 1 }), [...shape, 2])
+    return reshape(stack(hashOfPlaces('split', k, sizeOf(shape), 'is split'), { axis: 1 }), [...shape, 2])
   })
 
 /** Key number `i` of `split(k, count)`, for any count. */
@@ -198,6 +200,8 @@ export function randint(
   return evaluate(() => {
     requireFit('randint', 'low', low, shape)
     requireFit('randint', 'high', high, shape)
+    words('randint', k)
+    useKey(k, 'gives numbers')
     const span = spanOf(low, high, dtype)
     const [upper, lower] = [0, 1].map((i) => bitsOf('randint', part('randint', k, i as 0 | 1), shape))
     const half = rem(full([], 2 ** 16, 'u32'), span)
@@ -306,6 +310,7 @@ export function categorical(k: Key, logits: Value, { axis = -1, shape }: Categor
 /** The numbers 0, 1, …, n - 1 in random order: sorted by random words, again where words may coincide. */
 function shuffled(op: string, k: Key, n: number): Value {
   words(op, k)
+  useKey(k, 'gives numbers')
   const rounds = Math.ceil((3 * Math.log(Math.max(1, n))) / Math.log(2 ** 32 - 1))
   let [place, rest] = [iota([n]), k]
   for (let round = 0; round < rounds; round++) {

@@ -101,10 +101,35 @@ export function callSite(): Site | null {
   }
 }
 
+/**
+ * The line at which the user called the package just now, as `showSite` shows it. Node maps text itself, so this needs no
+ * `await`, but it is slow where it does.
+ */
+export function callLine(): string | null {
+  const site = withWholeStacks(() => siteIn(new Error().stack ?? ''))
+  return site === null ? null : relative(show(site))
+}
+
+/** `f()`, in which the stacks of errors reach down to the user's line, however much of the package is between. */
+export function withWholeStacks<T>(f: () => T): T {
+  const { stackTraceLimit } = Error
+  if (stackTraceLimit >= maxFrames) return f()
+  Error.stackTraceLimit = maxFrames
+  try {
+    return f()
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit
+  }
+}
+
 /** The site as `file:line:column` of the file as written, under the working directory without its name. */
 export async function showSite(site: Site | null): Promise<string | null> {
   if (site === null) return null
-  const text = show(site.mapped ? site : await written(site))
+  return relative(show(site.mapped ? site : await written(site)))
+}
+
+/** Without the name of the working directory. */
+function relative(text: string): string {
   const here = globalThis.process?.cwd?.()
   return here !== undefined && text.startsWith(`${here}/`) ? text.slice(here.length + 1) : text
 }

@@ -1,9 +1,11 @@
 // Tracing: a function runs once on `Tracer`s, and what it does to them becomes a `Graph`. An operation is recorded by the
 // innermost builder among its inputs and the function being traced; arrays of outer scopes become captures of the graph.
 
-import { type Atom, type Equation, type Graph, Literal, Var } from './graph.ts'
+import { type Atom, type Equation, type Graph, graphHasEffect, Literal, Var } from './graph.ts'
+import { sourceNow, warnOfUnusedBools } from './lines.ts'
 import type { Params, Primitive } from './primitive.ts'
 import { Aval } from './shape.ts'
+import { withWholeStacks } from './source.ts'
 import { leavesWithPath, showPath, unflatten } from './tree.ts'
 import { type ArrayLike, Constant, full, Value } from './value.ts'
 
@@ -19,15 +21,23 @@ export class Tracer extends Value {
   }
 
   override async data(): Promise<never> {
-    throw new Error(
-      `data: a traced ${this.aval} has no elements yet; return it from the traced function and read the result`,
+    throw this.#unread('data')
+  }
+
+  override async item(): Promise<never> {
+    throw this.#unread('item')
+  }
+
+  #unread(op: string): Error {
+    return new Error(
+      `${op}: a traced ${this.aval} has no elements yet; return it from the traced function and read the result, or look at it with debug.print`,
     )
   }
 
   override [Symbol.toPrimitive](hint: string): string {
     if (hint === 'string') return this.toString()
     throw new TypeError(
-      `trace: a traced ${this.aval} was used as a JavaScript value; branch with where(), and compute with add, mul, …`,
+      `trace: a traced ${this.aval} was used as a JavaScript value; compute with add, mul, less, …, and branch with where() or cond()`,
     )
   }
 }
@@ -56,12 +66,14 @@ export class Builder {
         params,
       )
       .map((aval) => new Var(aval))
+    const source = sourceNow()
     this.#equations.push({
       primitive,
       inputs: inputs.map((value) => this.#atom(value)),
       params,
       outputs,
       ...(this.#guard && { guard: this.#atom(this.#guard) as Var }),
+      ...(source !== undefined && { source }),
     })
     return outputs.map((variable) => new Tracer(this, variable))
   }
@@ -140,7 +152,11 @@ export function bind<P>(primitive: Primitive<P>, inputs: readonly Value[], param
 }
 
 /** A value from what a caller may pass: a value, a boolean, or a number, which is a weak f32. */
-export function toValue(x: unknown, describe: () => string): Value {
+export function toValue(
+  x: unknown,
+  describe: () => string,
+  remedy = 'pass arrays, numbers or trees of them',
+): Value {
   if (x instanceof Value) return x
   if (typeof x === 'number') return new Constant(Math.fround(x), new Aval([], 'f32', true))
   if (typeof x === 'boolean') return full([], x, 'bool')
@@ -148,7 +164,7 @@ export function toValue(x: unknown, describe: () => string): Value {
     throw new TypeError(
       `${describe()} is of class ${x.constructor?.name}; pass the arrays it is made of and make it inside of the function, or register the class with tree.register`,
     )
-  throw new TypeError(`${describe()} is of type ${typeof x}; pass arrays, numbers or trees of them`)
+  throw new TypeError(`${describe()} is of type ${typeof x}; ${remedy}`)
 }
 
 /** A traced function: its graph, what it captured, and the tree its outputs form. */
@@ -170,19 +186,24 @@ export function trace<A extends readonly unknown[], R>(op: string, f: (...args: 
   )
   let result: R
   try {
-    result = builder.record(() => f(...(unflatten(args, inputs) as unknown as A)))
+    result = withWholeStacks(() => builder.record(() => f(...(unflatten(args, inputs) as unknown as A))))
   } catch (error) {
     builder.open = false
     throw error
   }
-  if (result instanceof Promise)
+  if (result instanceof Promise) {
+    result.catch(() => {}) // what it says later is a consequence
     throw new TypeError(
       `${op}: the function returned a promise; make it synchronous, and read results outside of it`,
     )
+  }
   const outputs = leavesWithPath(result).map(({ path, leaf }) =>
     toValue(leaf, () => `${op}: the output${path.length > 0 ? ` "${showPath(path)}"` : ''}`),
   )
   const { graph, captured } = builder.finish(outputs)
+  if (result === undefined && !graphHasEffect(graph))
+    throw new TypeError(`${op}: the function returned undefined; let it return its result`)
+  warnOfUnusedBools(graph)
   return { graph, captured, rebuild: (values) => unflatten(result, values) as unknown as R }
 }
 

@@ -44,6 +44,11 @@ export abstract class Value {
     return String(this.aval)
   }
 
+  /** What `console.log` shows in Node: the type, since the elements are elsewhere. */
+  [Symbol.for('nodejs.util.inspect.custom')](): string {
+    return `${this.constructor.name} ${this}`
+  }
+
   /** Text is the type; as a number or in a comparison an array has no meaning. */
   [Symbol.toPrimitive](hint: string): string {
     if (hint === 'string') return this.toString()

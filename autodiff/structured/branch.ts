@@ -306,10 +306,11 @@ function choose<A extends readonly unknown[], R>(
   const avals = tree.unflatten(operands, avalsOf(values)) as unknown as A
   const traced = functions.map((f) => trace(op, f, avals))
   const kinds = traced.map(({ graph, rebuild }) => rebuild(graph.outputs.map(({ aval }) => aval) as never))
+  const branchName = (k: number): string => (op === 'cond' ? ['onFalse', 'onTrue'][k]! : `branch ${k}`)
   for (const [k, kind] of kinds.entries())
     requireSame(
       (path, first, second) =>
-        `${op}: ${['the result', ...path].join('.')} is ${first} from branch 0 and ${second} from branch ${k}; return the same structure and types`,
+        `${op}: ${['the result', ...path].join('.')} is ${first} from ${branchName(0)} and ${second} from ${branchName(k)}; return the same structure and types`,
       kinds[0],
       kind,
     )

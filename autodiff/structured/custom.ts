@@ -18,11 +18,12 @@ import {
   tree,
   Unprinted,
   type Value,
+  withOwnLines,
   zerosLike,
 } from '../../core/index.ts'
 import { evaluateGraph } from '../linearize.ts'
 import { batchGraph, placeBatch } from '../vmap.ts'
-import { avalsOf, graphOf, partsOf } from './derive.ts'
+import { avalsOf, dualsOf, graphOf, partsOf } from './derive.ts'
 
 type Flat = (values: readonly Value[]) => readonly Value[]
 
@@ -107,9 +108,10 @@ const customJvpPrimitive: Primitive<JvpParams> = {
   name: 'custom_jvp',
   type: (_, { graph }) => avalsOf(graph.outputs),
   jvp: {
-    together: (tangents, primals, { captured, rule }) => {
+    together: (tangents, primals, { captured, rule }, apart) => {
       requireConstant('customJvp', tangents.slice(0, captured))
       const [, arguments_] = partsOf(primals, captured)
+      if (apart) return ruleApart(rule.value, arguments_, tangents.slice(captured))
       const moving = arguments_.map((primal, k) => tangents[captured + k] ?? zerosLike(primal))
       const results = rule.value([...arguments_, ...moving])
       const [outputs, moved] = partsOf(results, results.length / 2)
@@ -128,6 +130,24 @@ const customJvpPrimitive: Primitive<JvpParams> = {
   },
   reference: (inputs, { graph }) => reference(graph, inputs),
   lower: { kind: 'inline', graph: ({ graph }) => graph },
+}
+
+/**
+ * What a rule gives, such that structures in it keep tangents apart from what they are not linear in: the rule is linear in its
+ * tangents, so its derivative with respect to them, anywhere, is the rule itself.
+ */
+function ruleApart(rule: Flat, primals: readonly Value[], tangents: readonly MaybeZero[]) {
+  const avals = avalsOf(primals)
+  const { graph, captured } = graphOf([...avals, ...avals], rule)
+  const fixed = [...captured, ...primals]
+  const duals = dualsOf(
+    graph,
+    [...fixed, ...avals.map(zerosLike)],
+    [...fixed.map(() => null), ...tangents],
+    true,
+  )
+  const count = duals.outputs.length / 2
+  return { outputs: duals.outputs.slice(0, count), tangents: duals.tangents.slice(count) }
 }
 
 /** The primitive with its graph batched. */
@@ -191,7 +211,7 @@ export function customJvp<A extends readonly unknown[], R>(
     )
     const flat: Flat = (given) => {
       const [primals, tangents] = partsOf(given, values.length)
-      const pair = give(...still, rebuildArgs(primals), rebuildArgs(tangents))
+      const pair = withOwnLines(() => give(...still, rebuildArgs(primals), rebuildArgs(tangents)))
       if (!Array.isArray(pair) || pair.length !== 2)
         throw new TypeError('customJvp: the rule returned no pair; return [value, tangent]')
       const avals = avalsOf(graph.outputs)
@@ -382,7 +402,7 @@ export function customVjp<A extends readonly unknown[], R, S>(
       forward: (given) => {
         const rest = rebuildArgs(given)
         const all = args.map((arg, k) => (nondiffArgnums.includes(k) ? arg : rest.shift()))
-        const pair = forward(...(all as unknown as A))
+        const pair = withOwnLines(() => forward(...(all as unknown as A)))
         if (!Array.isArray(pair) || pair.length !== 2)
           throw new TypeError('customVjp: the forward rule returned no pair; return [value, residuals]')
         saved = pair[1]
@@ -391,7 +411,8 @@ export function customVjp<A extends readonly unknown[], R, S>(
       },
       backward: (residuals, cotangents) => {
         const cts = cotangents.map((ct, k) => ct ?? (symbolicZeros ? null : zerosLike(avals[k]!)))
-        const found = give(...still, tree.unflatten(saved, residuals), rebuild(cts as readonly Value[]))
+        const saves = tree.unflatten(saved, residuals)
+        const found = withOwnLines(() => give(...still, saves, rebuild(cts as readonly Value[])))
         if (!Array.isArray(found) || found.length !== moving.length)
           throw new TypeError(
             `customVjp: the backward rule returned ${Array.isArray(found) ? found.length : 'no list of'} cotangents for ${moving.length} arguments; return one for each, null if it is zero`,

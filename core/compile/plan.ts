@@ -87,8 +87,11 @@ interface Work {
 /** Plans a graph for a device on which a kernel may read `maxInputs` arrays. */
 export function plan(graph: Graph, maxInputs: number): Plan {
   const simple = simplify(inline(graph))
-  const outputs = simple.outputs.filter((atom) => atom instanceof Var)
-  return assemble([...simple.inputs, ...simple.captures], outputs, worksOf(simple, maxInputs, null))
+  const works = worksOf(simple, maxInputs, null)
+  // A constant of the graph has no array. What only turns out to be one, once structures are written out, has.
+  const wanted = simple.outputs.filter((_, k) => graph.outputs[k] instanceof Var)
+  const outputs = arraysOf(wanted, null, works)
+  return assemble([...simple.inputs, ...simple.captures], outputs, works)
 }
 
 /** The steps of a graph with these inputs and results, each array in its place. */

@@ -150,6 +150,11 @@ export function matmul(x: ArrayLike, y: ArrayLike): Value {
     throw new TypeError(`matmul: ${a.aval} and ${b.aval} must have at least one axis; use mul`)
   if (a.rank === 1) return squeeze(matmul(expandDims(a, 0), b), b.rank === 1 ? 0 : -2)
   if (b.rank === 1) return squeeze(matmul(a, expandDims(b, 1)), -1)
+  const [inner, rows] = [a.shape.at(-1), b.shape.at(-2)]
+  if (inner !== rows)
+    throw new TypeError(
+      `matmul: ${a.aval} has ${inner} columns but ${b.aval} has ${rows} rows; they must agree, transpose one of them`,
+    )
   const letters = 'abcdefghij'
   const rank = Math.max(a.rank, b.rank) - 2
   const batch = (value: Value): string => letters.slice(rank - value.rank + 2, rank)

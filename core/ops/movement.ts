@@ -14,9 +14,9 @@ const range = (n: number): number[] => Array.from({ length: n }, (_, k) => k)
 /** The array on the host whose element at each index is `read(index)`. */
 export function ndArray(aval: Aval, read: (index: number[]) => number): NdArray {
   const strides = stridesOf(aval.shape)
-  const data = Float64Array.from({ length: aval.size }, (_, flat) =>
-    read(aval.shape.map((extent, axis) => Math.floor(flat / strides[axis]!) % extent)),
-  )
+  const data = new Float64Array(aval.size)
+  for (let flat = 0; flat < data.length; flat++)
+    data[flat] = read(aval.shape.map((extent, axis) => Math.floor(flat / strides[axis]!) % extent))
   return { shape: aval.shape, dtype: aval.dtype, data }
 }
 
@@ -325,7 +325,7 @@ export function reduce(
   x: Value,
   { axis, keepDims = false }: ReduceOptions,
 ): Value {
-  const axes = normalizeAxes(primitive.name, axis, x.rank)
+  const axes = normalizeAxes(primitive.name.replace('reduce_', ''), axis, x.rank)
   const reduced = axes.length === 0 ? x : bind(primitive, [x], { axes })[0]!
   return keepDims
     ? reshape(
@@ -457,8 +457,11 @@ const padPrimitive: Primitive<PadParams> = single<PadParams>({
   },
 })
 
+/** What `pad` puts where. */
 export interface PadOptions {
+  /** Elements in front of each axis. */
   readonly before: readonly number[]
+  /** Elements behind each axis. */
   readonly after: readonly number[]
   /** What is put there, a number of the dtype of `x`; 0 when absent. */
   readonly value?: number

@@ -174,11 +174,11 @@ describe('messages', () => {
       a reshape to another size
         TypeError reshape: f32[2,3] has 6 elements, which do not fill [4,-1]; the extents must multiply to that
       an axis outside
-        RangeError reduce_sum: axis 2 is outside an array of rank 2; use -2 to 1
+        RangeError sum: axis 2 is outside an array of rank 2; use -2 to 1
       an axis of a scalar
-        RangeError reduce_sum: axis 0 is outside an array of rank 0; it has none
+        RangeError sum: axis 0 is outside an array of rank 0; it has none
       an axis named twice
-        RangeError reduce_sum: axes [1,-1] name one axis twice; name each once
+        RangeError sum: axes [1,-1] name one axis twice; name each once
       no permutation
         RangeError transpose: axes [1,1] are no permutation of the axes of f32[2,3]; name each once
       a slice outside
@@ -222,9 +222,9 @@ describe('messages', () => {
       a comparison of an array
         TypeError value: f32[3] was used as a JavaScript value; compute with add, mul, …, or read it with data()
       a traced value in arithmetic
-        TypeError trace: a traced f32[3] was used as a JavaScript value; branch with where(), and compute with add, mul, …
+        TypeError trace: a traced f32[3] was used as a JavaScript value; compute with add, mul, less, …, and branch with where() or cond()
       a traced value in a condition
-        TypeError trace: a traced f32[3] was used as a JavaScript value; branch with where(), and compute with add, mul, …
+        TypeError trace: a traced f32[3] was used as a JavaScript value; compute with add, mul, less, …, and branch with where() or cond()
       an escaped value in an operation
         Error add: a traced f32[3] escaped its trace; return it from the traced function instead of storing it
       an escaped value in another trace
@@ -234,11 +234,11 @@ describe('messages', () => {
       an escaped value as a result
         Error trace: a traced f32[3] escaped its trace; return it from the traced function instead of storing it
       reading a traced value
-        Error data: a traced f32[3] has no elements yet; return it from the traced function and read the result
+        Error data: a traced f32[3] has no elements yet; return it from the traced function and read the result, or look at it with debug.print
       a promise
         TypeError step: the function returned a promise; make it synchronous, and read results outside of it
       a string argument
-        TypeError loss: "tokens" of argument 0 is of type string; pass arrays, numbers or trees of them
+        TypeError loss: "tokens" of argument 0 is of type string; pass arrays, numbers or trees of them, or name the argument in staticArgnums
       a string result
         TypeError jit: the output "name" is of type string; pass arrays, numbers or trees of them
       a donated array again
@@ -284,7 +284,7 @@ describe('messages', () => {
       a cotangent of another type
         TypeError vjp: cotangent 0 is f32[2,3] but the output is f32[3]; they must agree
       batches of different sizes
-        TypeError vmap: arguments have 2 and 4 examples; their batch axes must agree
+        TypeError vmap: argument 0 has 2 examples and argument 1 has 4; their batch axes must agree, or give null in inAxes for what all share
       no batch axis
         TypeError vmap: no argument has a batch axis; give inAxes at least one number
       a batch axis outside

@@ -1,4 +1,5 @@
-// Every `@example` of the sources and every program of the README and of the guide runs. What a comment behind a statement says, as in `await x.data() // [2, 4, 6]`,
+// Every `@example` of the sources and every program of the README and of the guides runs. What a comment behind a statement
+// says, as in `await x.data() // [2, 4, 6]`,
 // is compared with the statement's value, or with that of the constant it declares; any other comment is prose.
 
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
@@ -73,7 +74,7 @@ const sources = ['core', 'autodiff', 'nn', 'optim', 'models', 'peft'].map(async 
   const names = await readdir(root + folder, { recursive: true })
   return names.filter((name) => name.endsWith('.ts')).map((name) => `${folder}/${name}`)
 })
-const pages = ['README.md', 'docs/coming-from-jax.md'].map(async (page) => {
+const pages = ['README.md', 'docs/coming-from-jax.md', 'docs/debugging.md'].map(async (page) => {
   const programs = fenced(await readFile(root + page, 'utf8')).filter((code) => code.includes('import '))
   return [page, programs] as const
 })

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { userLine } from '../../core/source.ts'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
 const minutes = 60_000
@@ -36,6 +37,25 @@ const slope = await grad((x) => sum(mul(x, x)))(tensor([1, 2, 3]))
 console.log(JSON.stringify([Array.from(await slope.data()), modules.every((all) => Object.keys(all).length > 0)]))
 `
 
+const mistaken = `
+import { debug, grad, jit, log, matmul, sum, tensor, vmap, whileLoop, zeros } from 'cotangent'
+
+const lines = {}
+const thrown = (name, f) => {
+  try { f() } catch (error) { lines[name] = error.stack }
+}
+const rejected = async (name, x) => { lines[name] = await x.data().then(String, (error) => error.source) }
+
+const double = (x) => whileLoop((x) => x.less(9), (x) => x.mul(2), x)
+thrown('direct', () => matmul(zeros([2, 3]), zeros([2, 3]))) // here: direct
+thrown('deep', () => jit((x) => vmap(grad(double))(x))(zeros([3]))) // here: deep
+const huge = zeros([2 ** 30]).add(1) // here: device
+await rejected('device', huge)
+const slope = jit((x) => sum(log(x))) // here: nan
+await rejected('nan', debug.checked(slope)(tensor([-1])))
+console.log(JSON.stringify(lines))
+`
+
 let folder = ''
 let tarball = ''
 const installed = (): string => join(folder, 'node_modules/cotangent')
@@ -55,6 +75,7 @@ beforeAll(async () => {
   await writeFile(join(folder, 'package.json'), JSON.stringify({ type: 'module' }))
   await writeFile(join(folder, 'typed.ts'), typed)
   await writeFile(join(folder, 'plain.mjs'), plain)
+  await writeFile(join(folder, 'mistaken.mjs'), mistaken)
 }, 3 * minutes)
 
 afterAll(() => rm(folder, { recursive: true, force: true }))
@@ -83,6 +104,18 @@ describe('type-checks with skipLibCheck off', () => {
 
 test('runs in plain Node, and the process ends by itself', async () => {
   expect(JSON.parse(await run(process.execPath, ['plain.mjs'], folder))).toEqual([[2, 4, 6], true])
+})
+
+test('errors have the line of the program that uses it', async () => {
+  const { direct, deep, device, nan } = JSON.parse(await run(process.execPath, ['mistaken.mjs'], folder))
+  const place = (name: string): RegExp => {
+    const line = mistaken.split('\n').findIndex((text) => text.endsWith(`// here: ${name}`)) + 1
+    return new RegExp(`(?:^|/)mistaken\\.mjs:${line}:\\d+$`)
+  }
+  expect(userLine(direct)).toMatch(place('direct'))
+  expect(userLine(deep)).toMatch(place('deep'))
+  expect(device).toMatch(place('device'))
+  expect(nan).toMatch(place('nan'))
 })
 
 /** What the program prints; rejects with it where the program fails. */
