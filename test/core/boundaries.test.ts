@@ -72,10 +72,11 @@ const exceptions: readonly { readonly file: string; readonly name: string; reado
   { file: 'autodiff/vmap.ts', name: 'moveaxis', why: 'puts the examples of a result where outAxes says' },
 ]
 
-const machines = [
-  ...filesOf('autodiff').filter((file) => !file.startsWith('autodiff/structured/')),
-  ...filesOf('core/compile'),
-]
+/** Functions that call transforms, as a user's would, and see no graph: they may compute with arrays. */
+const compositions = ['autodiff/check.ts', 'autodiff/jacobian.ts']
+
+const transforms = filesOf('autodiff').filter((file) => !file.startsWith('autodiff/structured/'))
+const machines = [...transforms.filter((file) => !compositions.includes(file)), ...filesOf('core/compile')]
 const program = ts.createProgram(
   machines.map((file) => root + file),
   {
@@ -120,6 +121,27 @@ test('no transform and no part of the compiler names an operation', () => {
     namedIn(program.getSourceFile(root + file)!).map((name) => ({ file, name })),
   )
   expect(found).toEqual(exceptions.map(({ file, name }) => ({ file, name })))
+})
+
+test('compositions of transforms see no graph', () => {
+  const graphs = [
+    'bind',
+    'Builder',
+    'Graph',
+    'interpret',
+    'trace',
+    'jvpGraph',
+    'linearizeGraph',
+    'batchGraph',
+  ]
+  for (const file of compositions)
+    expect(
+      nodesOf(parse(file))
+        .filter((node) => ts.isImportSpecifier(node))
+        .map((node) => node.name.text)
+        .filter((name) => graphs.includes(name)),
+      file,
+    ).toEqual([])
 })
 
 test('names are found where they are', () => {

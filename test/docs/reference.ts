@@ -57,10 +57,12 @@ const pages: readonly { readonly name: string; readonly title: string; readonly 
         'autodiff/grad.ts',
         'autodiff/jvp.ts',
         'autodiff/linearize.ts',
+        'autodiff/jacobian.ts',
         'autodiff/vmap.ts',
         'core/jit.ts',
         'autodiff/structured/custom.ts',
         'autodiff/structured/checkpoint.ts',
+        'autodiff/check.ts',
       ],
     },
     {
