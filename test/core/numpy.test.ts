@@ -315,7 +315,7 @@ describe('messages', () => {
       the triangle of a vector
         TypeError tril: f32[3] is no matrix; it needs two axes
       the upper triangle of a number
-        TypeError triu: f32[] is no matrix; it needs two axes
+        TypeError triu: f32[]* is no matrix; it needs two axes
       differences below none
         RangeError diff: -1 is no count; use a whole number from 0 up
       a diagonal of one axis

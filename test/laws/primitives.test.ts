@@ -18,14 +18,16 @@ describe('the table', () => {
 
   test('runs the primitive it names, and says where it is linear', () => {
     const linear = new Map<string, boolean>()
+    const run = new Set<string>()
     for (const { name, f, inputs, linearIn = [] } of rows) {
       const primitive = primitiveOf(name)
       if (primitive === undefined) continue
       const avals = inputs.map(({ shape, dtype }) => new Aval(shape, dtype))
       const { equations } = makeGraph(f)(...(avals as unknown as Values))
-      expect(equations.map(({ primitive }) => primitive.name)).toContain(primitive.name)
+      if (equations.some((equation) => equation.primitive.name === primitive.name)) run.add(name)
       linear.set(name, linear.get(name) || linearIn.length > 0)
     }
+    expect([...linear.keys()].filter((name) => !run.has(name))).toEqual([])
     const transposed = [...linear].filter(
       ([name]) => primitiveOf(name as Row['name'])!.transpose !== undefined,
     )
