@@ -265,7 +265,7 @@ describe('mistakes', () => {
         TypeError grad: expected a scalar loss, got f32[3]; sum or average it first
         > 'the gradient of what is no scalar': () => grad((x: Value) => x.mul(2))(v3),
       the gradient of integers
-        TypeError grad: argument 0 is i32[3]; differentiate with respect to f32 arrays only
+        TypeError grad: argument 0 is i32[3]; differentiate with respect to float arrays only
         > 'the gradient of integers': () => grad((x: Value) => sum(x).cast('f32'))(i3),
       batches that disagree
         TypeError vmap: argument 0 has 2 examples and argument 1 has 3; their batch axes must agree, or give null in inAxes for what all share
