@@ -30,6 +30,7 @@ import {
 import { crossEntropy, linear, rmsNorm, rotate, swiglu } from 'cotangent/nn'
 import { expect, test } from 'vitest'
 import { compile } from '../../core/compile/index.ts'
+import { Writer } from '../../core/compile/wgsl/writer.ts'
 
 const f32 = (...shape: number[]): Value => zeros(shape)
 const i32 = (...shape: number[]): Value => zeros(shape, 'i32')
@@ -97,4 +98,11 @@ test.each(rows)('%s', (_name, f, args) => {
 test('shapes are known without computing', () => {
   const out = evalShape((x: Value) => softmax(x))(f32(3, 4)) as unknown as Aval
   expect(String(out)).toBe('f32[3,4]')
+})
+
+test('no name hides a type', () => {
+  const writer = new Writer(() => 'element')
+  const names = Array.from({ length: 40 }, (_, k) => writer.name(`a * ${k}`, 'i'))
+  expect(names).not.toContain('i32')
+  expect(new Set(names).size).toBe(40)
 })

@@ -81,6 +81,8 @@ export const remainderText = (text: string, by: number): string =>
 const isFiniteConstant = (element: Scalar): boolean =>
   element.kind === 'constant' && Number.isFinite(element.value)
 
+const typeNames = new Set(['i32', 'u32', 'f32', 'f16'])
+
 /** The body of a kernel: statements, and the names of what is known. */
 export class Writer {
   readonly lines: string[] = []
@@ -139,6 +141,7 @@ export class Writer {
   name(text: string, prefix = 'v'): string {
     const known = this.#names.get(text)
     if (known !== undefined) return known
+    if (typeNames.has(`${prefix}${this.#named}`)) this.#named++ // a name would hide the type
     const name = `${prefix}${this.#named++}`
     this.line(`let ${name} = ${text};`)
     this.#names.set(text, name)
