@@ -1,7 +1,7 @@
 // Optimisers are pairs of pure functions (optax's design): `init` makes the state, `update` maps gradients to updates. They
 // chain, and run on the device inside the jitted step.
 
-import { add, tree, type Value } from '../core/index.ts'
+import { add, cast, tree, type Value } from '../core/index.ts'
 
 /** A transformation of gradients. Gradients, updates and parameters are trees of one shape; `S` is the state. */
 export interface GradientTransformation<S> {
@@ -31,4 +31,4 @@ export function chain<S extends readonly unknown[]>(
 
 /** The parameters, moved by the updates. */
 export const applyUpdates = <P>(params: P, updates: P): P =>
-  tree.map((param: Value, update: Value) => add(param, update), params, updates) as P
+  tree.map((param: Value, update: Value) => cast(add(param, update), param.dtype), params, updates) as P

@@ -100,4 +100,15 @@ describe.each(rows)('%s', (_, optimizer, moments) => {
     const [twice] = step(zero, next, once)
     expect(await toHosts(twice)).toEqual(hosts)
   })
+
+  test('parameters of 16 bits keep their type, and so does the state', () => {
+    const halves = tree.map(({ shape }: HostArray) => new Aval(shape, 'bf16'), hosts) as unknown as Params
+    const [moved, next] = evalShape((gradients: Params, params: Params) => {
+      const [updates, state] = optimizer.update(gradients, optimizer.init(params), params)
+      return [applyUpdates(params, updates), state] as const
+    })(halves, halves)
+    const typesOf = (x: unknown): string[] => tree.leaves(x).map((leaf) => (leaf as Aval).dtype)
+    expect(typesOf(moved)).toEqual(typesOf(halves))
+    expect(typesOf(next)).toEqual(typesOf(evalShape((params: Params) => optimizer.init(params))(halves)))
+  })
 })
