@@ -87,7 +87,8 @@ export interface JitOptions {
 
 /**
  * `f` compiled: traced once for each structure and type of its arguments, then run as one submission. Inside another trace
- * it is `f` itself. Arrays that `f` closes over are inputs of the program, read anew at every call.
+ * it is `f` itself. Arrays that `f` closes over are inputs of the
+ * program and no constants in it; which array a variable holds is looked up when `f` is traced.
  *
  * @example
  * ```ts

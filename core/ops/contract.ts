@@ -1,11 +1,13 @@
 // The product: a two-operand einsum. Transposing it renames its letters and batching it prepends one.
 
+import { isFloat, join } from '../dtype.ts'
 import { type Letters, type Primitive, single } from '../primitive.ts'
 import { Aval, broadcastShapes, stridesOf } from '../shape.ts'
 import { bind, toArray } from '../trace.ts'
 import type { ArrayLike, Value } from '../value.ts'
-import { add, floatsAlike } from './elementwise.ts'
-import { batchFirst, broadcastTo, expandDims, ndArray, squeeze } from './movement.ts'
+import { mul } from './arithmetic.ts'
+import { add, cast, floatsAlike } from './elementwise.ts'
+import { batchFirst, broadcastTo, expandDims, ndArray, squeeze, sum } from './movement.ts'
 
 type ContractParams = { readonly spec: string }
 
@@ -142,7 +144,7 @@ contract.primitive = contractPrimitive
 
 /**
  * The matrix product of the last two axes, `[..., n, k]` and `[..., k, m]` to `[..., n, m]`; the axes before them broadcast. A
- * vector is a row on the left, a column on the right. Integers become f32.
+ * vector is a row on the left, a column on the right. Integers stay integers, exactly, and bools bools.
  */
 export function matmul(x: ArrayLike, y: ArrayLike): Value {
   const [a, b] = [toArray(x), toArray(y)]
@@ -161,5 +163,10 @@ export function matmul(x: ArrayLike, y: ArrayLike): Value {
   const shared = broadcastShapes('matmul', a.shape.slice(0, -2), b.shape.slice(0, -2))
   const full = (value: Value): Value =>
     broadcastTo(value, [...shared.slice(rank - value.rank + 2), ...value.shape.slice(-2)])
+  const { dtype } = join(a.aval, b.aval)
+  if (!isFloat(dtype)) {
+    const products = mul(expandDims(full(a), -1), expandDims(full(b), -3))
+    return cast(sum(products, { axis: -2 }), dtype)
+  }
   return contract(`${batch(a)}xy,${batch(b)}yz->${letters.slice(0, rank)}xz`, full(a), full(b))
 }

@@ -33,6 +33,7 @@ const largest = (x: Value, axis: number): Value => stopGradient(max(x, { axis, k
 /** `log(Σ e^x)` over `axis`, or over everything. */
 export function logSumExp(x: ArrayLike, options: ReduceOptions = {}): Value {
   const value = toArray(x)
+  if (value.size === 0) return log(sum(exp(value), options)) // of nothing: -∞
   const top = stopGradient(max(value, { axis: options.axis, keepDims: true }))
   const finite = where(less(abs(top), Number.POSITIVE_INFINITY), top, 0)
   const total = sum(exp(sub(value, finite)), options)
@@ -42,6 +43,7 @@ export function logSumExp(x: ArrayLike, options: ReduceOptions = {}): Value {
 /** `e^x / Σ e^x` along `axis`, the last by default; it does not overflow. */
 export function softmax(x: ArrayLike, { axis = -1 }: AxisOption = {}): Value {
   const value = toArray(x)
+  if (value.size === 0) return exp(value)
   const weights = exp(sub(value, largest(value, axis)))
   return div(weights, sum(weights, { axis, keepDims: true }))
 }
@@ -49,6 +51,7 @@ export function softmax(x: ArrayLike, { axis = -1 }: AxisOption = {}): Value {
 /** `log(softmax(x))` along `axis`, the last by default, accurate where that is very negative. */
 export function logSoftmax(x: ArrayLike, { axis = -1 }: AxisOption = {}): Value {
   const value = toArray(x)
+  if (value.size === 0) return exp(value)
   const centred = sub(value, largest(value, axis))
   return sub(centred, log(sum(exp(centred), { axis, keepDims: true })))
 }

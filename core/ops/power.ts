@@ -204,7 +204,7 @@ pow.primitive = powPrimitive.primitive
 export const cbrt = unary({
   name: 'cbrt',
   accepts: ['f32'],
-  jvp: (t, x, y) => div(mul(t, y), mul(3, x)),
+  jvp: (t, _, y) => div(t, mul(3, square(y))),
   reference: Math.cbrt,
   lower: (x) => {
     // x = m · 8^q with m in [1, 8); a third of the exponent as a first guess, and Halley's step twice.

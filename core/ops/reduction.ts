@@ -36,8 +36,9 @@ function extremum(
     type: ([x], { axes }) => reducedAval(x!, axes),
     jvp: ([t], [x], y, { axes }) => {
       const kept = x!.shape.map((extent, axis) => (axes.includes(axis) ? 1 : extent))
-      const chosen = equal(x!, reshape(y, kept))
-      return div(sum(where(chosen, t!, 0), { axis: axes }), cast(sum(chosen, { axis: axes }), t!.dtype))
+      // The product, and no `where`: with a NaN nothing is chosen, and the derivative is 0 / 0, in both directions.
+      const chosen = cast(equal(x!, reshape(y, kept)), t!.dtype)
+      return div(sum(mul(chosen, t!), { axis: axes }), sum(chosen, { axis: axes }))
     },
     batch: ([x], { axes }, size) => ({
       value: bind(primitive, [batchFirst(x!, size)], { axes: axes.map((axis) => axis + 1) })[0]!,
@@ -146,6 +147,6 @@ export function variance(x: ArrayLike, { ddof = 0, ...options }: SpreadOptions =
     const centred = sub(value, mean(value, { ...options, keepDims: true }))
     const total = sum(mul(centred, centred), options)
     const divisor = value.size / total.size - ddof
-    return divisor > 0 ? div(total, divisor) : full(total.shape, Number.NaN, total.dtype)
+    return divisor > 0 ? div(total, divisor) : mul(total, Number.NaN)
   })
 }

@@ -3,6 +3,7 @@
 import {
   add,
   bitcast,
+  cbrt,
   div,
   full,
   grad,
@@ -10,21 +11,29 @@ import {
   jit,
   jvp,
   linearize,
+  log,
+  logSumExp,
   makeGraph,
   matmul,
   max,
+  min,
   mul,
   reference,
+  softmax,
   sqrt,
   statistics,
+  sub,
+  sum,
   tensor,
   type Value,
+  variance,
   vjp,
   vmap,
   where,
   zeros,
 } from 'cotangent'
 import { expect, test } from 'vitest'
+import { toHosts } from '../support/host.ts'
 
 const first = async (x: Value): Promise<number> => (await x.data())[0]!
 
@@ -148,4 +157,52 @@ test('programs that fail leave no memory behind', async () => {
     )
   }
   expect((await statistics()).liveBytes).toBeLessThanOrEqual(before) // less if others were collected meanwhile
+})
+
+test('a zero that is written in a program multiplies infinities and NaN like any other', async () => {
+  const x = tensor([Number.NaN, Number.POSITIVE_INFINITY, 2])
+  const [product, quotient, slope] = await toHosts(
+    jit(
+      (x: Value) =>
+        [
+          mul(x, 0),
+          div(0, sub(x, 2)),
+          grad((x: Value) => sum(mul(log(x), 0)))(zeros([1]).add(x.index(2).mul(0))),
+        ] as const,
+    )(x),
+  )
+  expect([...product!.data]).toEqual([Number.NaN, Number.NaN, 0])
+  expect([...quotient!.data]).toEqual([Number.NaN, 0, Number.NaN])
+  expect([...slope!.data]).toEqual([Number.NaN])
+})
+
+test('derivatives at NaN, at zero and of nothing are those of JAX', async () => {
+  const nan = Number.NaN
+  const [top, bottom, root, spread] = await toHosts([
+    grad((x: Value) => max(x))(tensor([nan, 1, 2])),
+    grad((x: Value) => sum(min(x, { axis: 0 })))(
+      tensor([
+        [nan, 1],
+        [2, 1],
+      ]),
+    ),
+    grad((x: Value) => cbrt(x))(tensor(0)),
+    grad((x: Value) => variance(x, { ddof: 1 }))(tensor([1])),
+  ])
+  expect([...top!.data]).toEqual([nan, nan, nan])
+  expect([...bottom!.data]).toEqual([nan, 0.5, nan, 0.5])
+  expect([...root!.data]).toEqual([Number.POSITIVE_INFINITY])
+  expect([...spread!.data]).toEqual([nan])
+})
+
+test('empty arrays, and products of whole numbers', async () => {
+  const [none, whole, flags] = await toHosts([
+    logSumExp(zeros([0])),
+    matmul(tensor([[16777217]], { dtype: 'i32' }), tensor([[1]], { dtype: 'i32' })),
+    matmul(tensor([true, false]), tensor([true, true])),
+  ])
+  expect([...none!.data]).toEqual([Number.NEGATIVE_INFINITY])
+  expect([whole!.dtype, ...whole!.data]).toEqual(['i32', 16777217])
+  expect([flags!.dtype, ...flags!.data]).toEqual(['bool', 1])
+  expect(softmax(zeros([2, 0])).shape).toEqual([2, 0])
 })

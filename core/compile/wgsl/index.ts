@@ -63,6 +63,7 @@ export function emit(kernel: Kernel): Module {
     `@compute @workgroup_size(${body.workgroup.join(', ')})`,
     'fn main(@builtin(global_invocation_id) id: vec3<u32>) {',
     ...guard.map(() => '  if (guard[0] == 0u) { return; }'),
+    ...(writer.usesZero ? ['  let zero = f32(id.x >> 31u);'] : []),
     ...(special.length > 0
       ? ['  let infinity = bitcast<f32>(infinity_bits);', '  let nan = bitcast<f32>(nan_bits);']
       : []),

@@ -81,6 +81,9 @@ export const remainderText = (text: string, by: number): string =>
 const isFiniteConstant = (element: Scalar): boolean =>
   element.kind === 'constant' && Number.isFinite(element.value)
 
+const multiplying = new Set(['*', '/', 'fma'])
+const isZero = (element: Scalar): boolean => element.kind === 'constant' && element.value === 0
+
 const typeNames = new Set(['i32', 'u32', 'f32', 'f16'])
 
 /** The body of a kernel: statements, and the names of what is known. */
@@ -99,6 +102,7 @@ export class Writer {
   #named = 0
   #indent = 1
   usesSpecial = false
+  usesZero = false
   /** The functions of the 16-bit floats that the body calls. */
   readonly halves = new Set<string>()
   readonly #grainOf: (input: number) => Grain
@@ -252,13 +256,22 @@ export class Writer {
 
   #spellApply({ op, dtype, args }: Scalar & { kind: 'apply' }, spelled: readonly Spelled[]): Spelled {
     const width = spelled.some((arg) => arg.width === 4) ? 4 : 1
-    const texts = spelled.map((arg, k) => widen(arg, args[k]!.dtype, width))
+    const hides = dtype === 'f32' && multiplying.has(op)
+    const texts = spelled.map((arg, k) =>
+      widen(hides && isZero(args[k]!) ? this.#hiddenZero() : arg, args[k]!.dtype, width),
+    )
     const [, half] = /^round_(.*)$/.exec(op) ?? []
     if (half !== undefined)
       return { text: this.name(`${this.half('round', half as Half, width)}(${texts[0]})`), width }
     // WGSL refuses to evaluate constants to an infinity or NaN, so one of them has to be no constant.
     if (dtype === 'f32' && args.every(isFiniteConstant)) texts[0] = this.#variable(texts[0]!)
     return { text: this.name(operation(op, typeName(dtype, width), texts)), width }
+  }
+
+  /** A zero that no optimizer sees: one may take `x * 0` and `0 / x` for 0, even where x is an infinity or NaN. */
+  #hiddenZero(): Spelled {
+    this.usesZero = true
+    return { text: 'zero', width: 1 }
   }
 
   /** Spells what does not change with the loop to come: values, and parts of indices. */
