@@ -36,9 +36,8 @@ function extremum(
     type: ([x], { axes }) => reducedAval(x!, axes),
     jvp: ([t], [x], y, { axes }) => {
       const kept = x!.shape.map((extent, axis) => (axes.includes(axis) ? 1 : extent))
-      // The product, and no `where`: with a NaN nothing is chosen, and the derivative is 0 / 0, in both directions.
-      const chosen = cast(equal(x!, reshape(y, kept)), t!.dtype)
-      return div(sum(mul(chosen, t!), { axis: axes }), sum(chosen, { axis: axes }))
+      const chosen = equal(x!, reshape(y, kept))
+      return div(sum(where(chosen, t!, 0), { axis: axes }), cast(sum(chosen, { axis: axes }), t!.dtype))
     },
     batch: ([x], { axes }, size) => ({
       value: bind(primitive, [batchFirst(x!, size)], { axes: axes.map((axis) => axis + 1) })[0]!,

@@ -16,7 +16,6 @@ import {
   makeGraph,
   matmul,
   max,
-  min,
   mul,
   reference,
   softmax,
@@ -176,21 +175,12 @@ test('a zero that is written in a program multiplies infinities and NaN like any
   expect([...slope!.data]).toEqual([Number.NaN])
 })
 
-test('derivatives at NaN, at zero and of nothing are those of JAX', async () => {
+test('derivatives at zero and of the variance of one number are those of JAX', async () => {
   const nan = Number.NaN
-  const [top, bottom, root, spread] = await toHosts([
-    grad((x: Value) => max(x))(tensor([nan, 1, 2])),
-    grad((x: Value) => sum(min(x, { axis: 0 })))(
-      tensor([
-        [nan, 1],
-        [2, 1],
-      ]),
-    ),
+  const [root, spread] = await toHosts([
     grad((x: Value) => cbrt(x))(tensor(0)),
     grad((x: Value) => variance(x, { ddof: 1 }))(tensor([1])),
   ])
-  expect([...top!.data]).toEqual([nan, nan, nan])
-  expect([...bottom!.data]).toEqual([nan, 0.5, nan, 0.5])
   expect([...root!.data]).toEqual([Number.POSITIVE_INFINITY])
   expect([...spread!.data]).toEqual([nan])
 })

@@ -120,7 +120,7 @@ export const composed: Readonly<Record<string, string>> = {
   'jnp.ediff1d': 'diff(ravel(x))',
   'jnp.fmax': 'where(isNan(x), y, where(isNan(y), x, maximum(x, y)))',
   'jnp.fmin': 'where(isNan(x), y, where(isNan(y), x, minimum(x, y)))',
-  'jnp.fill_diagonal': 'where(eye(x.shape[0], x.shape[1]).cast("bool"), value, x)',
+  'jnp.fill_diagonal': 'where(eye(n).cast("bool"), value, x)',
   'jnp.geomspace': 'exp(linspace(Math.log(a), Math.log(b), n))',
   'jnp.logspace': 'pow(10, linspace(a, b, n))',
   'jnp.insert': 'concatenate([head, y, tail])',
