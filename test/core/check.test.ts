@@ -72,7 +72,7 @@ const makers: Readonly<Record<string, () => Value>> = {
   'of infinities': () =>
     checked((x: Value) => {
       const large = div(1, x)
-      return sub(large, large)
+      return sub(large, large.mul(x.add(1))) // a driver may take y - y for 0
     })(v2),
   'in vmap': () => checked(jit(vmap((x: Value) => log(x).mul(2))))(v3),
   'in jvp': () => checked(jit((x: Value) => jvp((x: Value) => sqrt(x), [x], [x])[1]))(v2),
@@ -188,7 +188,7 @@ describe('a NaN', () => {
         > const roots = sqrt(scaled)
       of infinities
         f32[2] = sub f32[2] f32[2]
-        > return sub(large, large)
+        > return sub(large, large.mul(x.add(1))) // a driver may take y - y for 0
       in vmap
         f32[3] = log f32[3]
         > 'in vmap': () => checked(jit(vmap((x: Value) => log(x).mul(2))))(v3),

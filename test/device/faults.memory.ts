@@ -5,6 +5,7 @@ import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { dispose, evaluate, type OutOfMemoryError, tensor, type Value, zeros } from 'cotangent'
 
+process.env.COTANGENT_ADAPTER = 'swiftshader' // which takes its arrays from the address space of the process
 const one = tensor([1])
 const first = (x: Value): Promise<number> => evaluate(() => x.slice({ start: [0], end: [1] })).item()
 await first(one.add(1))
