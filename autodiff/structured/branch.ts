@@ -116,7 +116,7 @@ function differentiated(
   const { branches: both, captured } = unified(made, avals.length)
   const results = bind(switchPrimitive, [choice, ...captured, ...operands, ...moving], { branches: both })
   const [outputs, moved] = partsOf(results, nonzero.length)
-  return { outputs: outputs, tangents: spreadTo(moved, nonzero) }
+  return { outputs, tangents: spreadTo(moved, nonzero) }
 }
 
 /** Branches that give their residuals too, and linear ones that take them. Branches share the places of residuals. */
@@ -170,7 +170,7 @@ function linearized(tangents: readonly MaybeZero[], primals: readonly Value[], {
   const found = bind(switchPrimitive, [choice, ...moved.captured, ...inputs, ...kept, ...moving], {
     branches: moved.branches,
   })
-  return { outputs: outputs, tangents: spreadTo(found, nonzero) }
+  return { outputs, tangents: spreadTo(found, nonzero) }
 }
 
 /** The branches transposed, each for itself. */

@@ -15,12 +15,12 @@ import {
   reference,
   single,
   toArray,
-  toValue,
   trace,
   tree,
   type Value,
   type Var,
 } from '../../core/index.ts'
+import { valuesOf } from '../jvp.ts'
 import { evaluateGraph, transposeGraph } from '../linearize.ts'
 import { batchGraph } from '../vmap.ts'
 import { apartOf, avalsOf, dualsOf, graphOf, partsOf, spreadTo } from './derive.ts'
@@ -250,9 +250,7 @@ export function checkpoint<A extends readonly unknown[], R>(
   { policy = 'nothing' }: CheckpointOptions = {},
 ): (...args: A) => R {
   return (...args) => {
-    const values = tree
-      .leavesWithPath(args)
-      .map(({ path, leaf }) => toValue(leaf, () => `checkpoint: argument ${tree.showPath(path)}`))
+    const values = valuesOf('checkpoint', args)
     const { graph, captured, rebuild } = trace(
       'checkpoint',
       f,

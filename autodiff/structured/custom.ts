@@ -21,6 +21,7 @@ import {
   withOwnLines,
   zerosLike,
 } from '../../core/index.ts'
+import { valuesOf } from '../jvp.ts'
 import { evaluateGraph } from '../linearize.ts'
 import { batchGraph, placeBatch } from '../vmap.ts'
 import { avalsOf, dualsOf, graphOf, partsOf } from './derive.ts'
@@ -51,9 +52,7 @@ function prepare<A extends readonly unknown[], R>(
 ) {
   const moving = args.filter((_, k) => !fixed.includes(k))
   const still = fixed.map((k) => args[k])
-  const values = tree
-    .leavesWithPath(moving)
-    .map(({ path, leaf }) => toValue(leaf, () => `${op}: argument ${tree.showPath(path)}`))
+  const values = valuesOf(op, moving)
   const call = (...given: readonly unknown[]): R => {
     const rest = [...given]
     return f(...(args.map((arg, k) => (fixed.includes(k) ? arg : rest.shift())) as unknown as A))
