@@ -6,6 +6,7 @@ import { grad, jvp, vmap } from '../../autodiff/index.ts'
 import * as core from '../../core/index.ts'
 import { type DType, jit, type Value } from '../../core/index.ts'
 import { expectClose } from '../support/close.ts'
+import { collectGarbage } from '../support/garbage.ts'
 import { golden } from '../support/golden.ts'
 import { toHost, toNdArray } from '../support/host.ts'
 
@@ -250,6 +251,7 @@ describe('16-bit arrays', () => {
 
   test('take two bytes an element, in whole words', async () => {
     expect([1, 2, 3, 4, 5].map((n) => new core.Aval([n], 'bf16').bytes)).toEqual([4, 4, 8, 8, 12])
+    await collectGarbage()
     const before = (await core.statistics()).liveBytes
     const x = core.tensor(new Float32Array(4096).fill(1), { dtype: 'bf16' })
     const y = core.add(x, x)

@@ -1,26 +1,20 @@
 // `jit` and the device under it: one submission a call, programs made once, memory that comes back, and shapes at the edges.
 
-import { setTimeout } from 'node:timers/promises'
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import { describe, expect, test } from 'vitest'
 import { grad } from '../../autodiff/index.ts'
 import * as core from '../../core/index.ts'
 import { jit, statistics, tensor, type Value } from '../../core/index.ts'
 import { expectClose } from '../support/close.ts'
+import { collectGarbage } from '../support/garbage.ts'
 import { type HostArray, toHost, toHosts, toNdArray, toTensor, toTensors } from '../support/host.ts'
 import { floats, generator } from '../support/inputs.ts'
 import { oracle, referenceOf } from '../support/oracle.ts'
-
-setFlagsFromString('--expose_gc')
-const collectGarbage: () => void = runInNewContext('gc')
 
 /** What the device did meanwhile. Arrays of earlier tests are collected before, so that they do not go meanwhile. */
 async function during(
   work: () => unknown,
 ): Promise<{ submits: number; pipelines: number; liveBytes: number }> {
-  collectGarbage()
-  await setTimeout(5)
+  await collectGarbage()
   const before = await statistics()
   await work()
   const after = await statistics()

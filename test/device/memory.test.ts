@@ -1,20 +1,15 @@
 // Memory stays bounded: in eager loops, over a thousand steps, with scopes and `using`; and few programs are in flight.
 
 import { setTimeout } from 'node:timers/promises'
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import { dispose, jit, memory, scope, synchronize, type Tensor, tensor, type Value } from 'cotangent'
 import { afterEach, expect, test, vi } from 'vitest'
 import { Device, openDevice } from '../../core/device/device.ts'
-
-setFlagsFromString('--expose_gc')
-const collectGarbage: () => void = runInNewContext('gc')
+import { collectGarbage } from '../support/garbage.ts'
 
 /** What is in use once everything unreachable has been collected. */
 async function inUse() {
   await synchronize()
-  collectGarbage()
-  await setTimeout(5)
+  await collectGarbage()
   return (await memory()).live
 }
 

@@ -5,6 +5,7 @@ import { llama } from 'cotangent/models'
 import { causalLoss } from 'cotangent/nn'
 import { applyUpdates, chain, clipByGlobalNorm, lionw, warmupCosine } from 'cotangent/optim'
 import { describe, expect, test } from 'vitest'
+import { collectGarbage } from '../support/garbage.ts'
 import { type GoldenArray, golden, goldenFolder, ofGolden } from '../support/golden.ts'
 import { toHosts, toTensor } from '../support/host.ts'
 import { rows } from './methods.table.ts'
@@ -34,6 +35,7 @@ describe.each(rows.map((row) => [row.name, row] as const))('%s', (_, row) => {
 
   /** The losses of some steps from a seed, what each asked of the device, and the adapter after them. */
   async function train(steps: number) {
+    await collectGarbage()
     let adapter = method.init(random.key(42), params)
     let state = optimizer.init(adapter)
     const losses: Value[] = []
