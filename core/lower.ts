@@ -26,8 +26,8 @@ export interface Lowered {
   toString(): string
 }
 
-/** Arrays that a kernel may read on every adapter. */
-const guaranteedInputs = 7
+/** Arrays that a kernel may bind on every adapter. */
+const guaranteedArrays = 8
 
 /**
  * What `jit(f)` would run at these arguments, which may be abstract: the graph, the kernels with their WGSL and cost, and the
@@ -44,7 +44,7 @@ export const lower =
   <A extends readonly unknown[]>(f: (...args: A) => unknown) =>
   (...args: A): Lowered => {
     const { graph } = trace('lower', f, args)
-    const plan = compile(graph, guaranteedInputs)
+    const plan = compile(graph, guaranteedArrays)
     const kernels = kernelsOf(plan, 1)
     const total = (of: (kernel: LoweredKernel) => number): number =>
       kernels.reduce((sum, kernel) => sum + kernel.times * of(kernel), 0)
@@ -94,7 +94,7 @@ const showSteps = ({ steps, slots }: Plan, indent = ''): string =>
     .join('\n')
 
 function showStep(step: Plan['steps'][number], indent: string): string {
-  if (step.kind === 'dispatch') return `${step.name}: ${places(step.inputs)} -> ${place(step.output)}`
+  if (step.kind === 'dispatch') return `${step.name}: ${places(step.inputs)} -> ${places(step.outputs)}`
   if (step.kind === 'copy') return `copy: ${place(step.from)} -> ${place(step.to)}`
   if (step.kind === 'host')
     return `host ${step.name}: ${places(step.inputs.map(({ place }) => place))} -> ${places(step.outputs)}`

@@ -26,8 +26,8 @@ const weights: Readonly<Record<string, number>> = {
   max: 1,
 }
 
-/** Operations in an expression; what occurs twice is computed once. */
-function flopsOf(element: Scalar): number {
+/** Operations in some expressions; what occurs twice is computed once. */
+function flopsOf(elements: readonly Scalar[]): number {
   const seen = new Set<string>()
   const visit = (element: Scalar): number => {
     if (element.kind !== 'apply' || seen.has(element.key)) return 0
@@ -35,22 +35,32 @@ function flopsOf(element: Scalar): number {
     const own = element.dtype === 'f32' ? (weights[element.op] ?? 0) : 0
     return element.args.reduce((sum, arg) => sum + visit(arg), own)
   }
-  return visit(element)
+  return elements.reduce((sum, element) => sum + visit(element), 0)
 }
 
-export function costOf({ nest, inputs, output }: Kernel): Cost {
-  const bytes = [...inputs, output].reduce((sum, { aval }) => sum + aval.bytes, 0)
+export function costOf({ nest, inputs, outputs }: Kernel): Cost {
+  const arrays = [...inputs, ...outputs.map(({ variable }) => variable)]
+  const bytes = arrays.reduce((sum, { aval }) => sum + aval.bytes, 0)
   const at = (name: string, extent: number) => loop(name, Math.max(extent, 1))
   if (nest.kind === 'map') return { flops: nest.size * flopsOf(nest.element(at('i', nest.size))), bytes }
   if (nest.kind === 'reduce') {
-    const { size, turns, identity } = nest
+    const { size, turns, folds } = nest
     const [index, turn] = [at('i', size), at('r', turns)]
-    const each = flopsOf(nest.combine(identity, nest.element(index, turn)))
-    return { flops: size * (turns * each + flopsOf(nest.finish(index, identity))), bytes }
+    const folded = folds.map(({ identity }) => identity)
+    const each = folds.reduce(
+      (sum, { element, combine, identity }) =>
+        sum + flopsOf([combine(identity, element(index, turn, folded))]),
+      flopsOf(nest.each(index, turn, folded)),
+    )
+    return { flops: size * (turns * each + flopsOf(nest.finish(index, folded))), bytes }
   }
-  const { batch, rows, columns, depth } = nest
-  const [b, m, n, k] = [at('b', batch), at('m', rows), at('n', columns), at('k', depth)]
-  const each = 2 + flopsOf(nest.lhs(b, m, k)) + flopsOf(nest.rhs(b, n, k))
-  const after = flopsOf(nest.finish(nest.place(b, m, n), nest.lhs(b, m, k)))
-  return { flops: batch * rows * columns * (depth * each + after), bytes }
+  const { batch, rows, columns, sums } = nest
+  const [b, m, n] = [at('b', batch), at('m', rows), at('n', columns)]
+  const each = sums.map(({ depth, lhs, rhs }) => {
+    const k = at('k', depth)
+    return depth * (2 + flopsOf([lhs(b, m, k)]) + flopsOf([rhs(b, n, k)]))
+  })
+  const found = sums.map(({ lhs }) => lhs(b, m, at('k', 1)))
+  const after = flopsOf(nest.finish(nest.place(b, m, n), found))
+  return { flops: batch * rows * columns * (each.reduce((a, b) => a + b, 0) + after), bytes }
 }

@@ -5,12 +5,14 @@ import { type Atom, type Equation, type Graph, Var } from '../graph.ts'
 import type { Primitive } from '../primitive.ts'
 import { sizeOf } from '../shape.ts'
 
-/** Equations that one kernel computes. Only the result of `root` is stored. */
+/** Equations that one kernel computes. */
 export interface Group {
   readonly root: Equation
   readonly members: ReadonlySet<Equation>
-  /** The reduction or product whose loops the kernel has, if any; what reads it here is its epilogue. */
-  readonly anchor: Equation | null
+  /** The results that are stored. */
+  readonly outputs: readonly Var[]
+  /** The reductions or products whose loops the kernel has, in order; what reads them here is their epilogue. */
+  readonly anchors: readonly Equation[]
 }
 
 /** Where in a kernel an equation is evaluated: once an output, once a turn of the reduction, or as an operand of a product. */
@@ -29,11 +31,17 @@ class OpenGroup implements Group {
   readonly members = new Set<Equation>()
   readonly facts = new Map<Equation, Member>()
   readonly external = new Set<Var>()
+  readonly outputs: Var[] = []
   anchor: Equation | null = null
 
   constructor(root: Equation) {
     this.root = root
+    this.outputs.push(result(root))
     this.add(root, { place: 'output', aligned: true, reads: 1 })
+  }
+
+  get anchors(): readonly Equation[] {
+    return this.anchor ? [this.anchor] : []
   }
 
   add(equation: Equation, fact: Member): void {
@@ -78,8 +86,8 @@ function extentsOf({ primitive, inputs, params, outputs }: Equation): readonly n
 /** Longer chains are cut: a kernel should stay readable, and spelling one out recurses. */
 const maxMembers = 256
 
-/** Splits a graph into kernels that read at most `maxInputs` arrays each, in an order in which they can run. */
-export function fuse(graph: Graph, maxInputs: number): Group[] {
+/** Splits a graph into kernels that read at most `maxArrays` arrays each, in an order in which they can run. */
+export function fuse(graph: Graph, maxArrays: number): Group[] {
   const producers = new Map(
     graph.equations.flatMap((equation) => equation.outputs.map((output) => [output, equation] as const)),
   )
@@ -104,7 +112,7 @@ export function fuse(graph: Graph, maxInputs: number): Group[] {
     const isStored = isAlone(equation) || equation.outputs.some((output) => stored.has(output))
     const joins = (group: OpenGroup): boolean => {
       const fact = facts.get(group)!
-      const most = group.root.guard === undefined ? maxInputs : maxInputs - 1
+      const most = maxArrays - group.outputs.length - (group.root.guard === undefined ? 0 : 1)
       if (fact === null || group.width(equation) > most || group.members.size >= maxMembers) return false
       if (repeatable) return true
       if (groups.size > 1 || fact.place === 'operand' || (!fact.aligned && fact.reads > 1)) return false

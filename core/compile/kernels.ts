@@ -15,54 +15,72 @@ import {
 } from '../affine.ts'
 import { isHalf, machineType } from '../dtype.ts'
 import { type Atom, type Equation, Literal, Var } from '../graph.ts'
-import type { Site } from '../primitive.ts'
+import type { Letters, Site } from '../primitive.ts'
 import type { Scalar } from '../scalar.ts'
 import * as scalar from '../scalar.ts'
 import { Aval, sizeOf } from '../shape.ts'
 import type { Group } from './fuse.ts'
 
-/** `size` independent elements. */
+/** `size` independent elements, one for each output. */
 export interface MapNest {
   readonly kind: 'map'
   readonly size: number
-  element(index: Affine): Scalar
+  element(index: Affine): readonly Scalar[]
 }
 
-/** `size` independent folds of `turns` elements each, and what is made of every result. */
+/** What a row of elements comes to. */
+export interface Fold {
+  /** An element; `folded` is what the folds before came to in this row. */
+  element(index: Affine, turn: Affine, folded: readonly Scalar[]): Scalar
+  combine(a: Scalar, b: Scalar): Scalar
+  readonly identity: Scalar
+}
+
+/** `size` independent rows of `turns` elements each: folds of them one after the other, and what is made of the results. */
 export interface ReduceNest {
   readonly kind: 'reduce'
   readonly size: number
   readonly turns: number
-  element(index: Affine, turn: Affine): Scalar
-  combine(a: Scalar, b: Scalar): Scalar
-  readonly identity: Scalar
-  finish(index: Affine, reduced: Scalar): Scalar
+  readonly folds: readonly Fold[]
+  /** One element a row, for each of the first outputs. */
+  finish(index: Affine, folded: readonly Scalar[]): readonly Scalar[]
+  /** One element a turn, for each of the other outputs. */
+  each(index: Affine, turn: Affine, folded: readonly Scalar[]): readonly Scalar[]
 }
 
-/** For each of `batch`, the `rows` × `columns` sums over `depth` of lhs · rhs, and what is made of every sum. */
+/** A sum over `depth` of lhs · rhs for every row and column. */
+export interface Sum {
+  readonly depth: number
+  lhs(batch: Affine, row: Affine, depth: Affine): Scalar
+  rhs(batch: Affine, column: Affine, depth: Affine): Scalar
+}
+
+/** For each of `batch`, `rows` and `columns`, some sums of products, and what is made of them for each output. */
 export interface ProductNest {
   readonly kind: 'product'
   readonly batch: number
   readonly rows: number
   readonly columns: number
-  readonly depth: number
-  lhs(batch: Affine, row: Affine, depth: Affine): Scalar
-  rhs(batch: Affine, column: Affine, depth: Affine): Scalar
-  /** The flat place of an element in the result. */
+  readonly sums: readonly Sum[]
+  /** The flat place of an element in the results. */
   place(batch: Affine, row: Affine, column: Affine): Affine
-  finish(place: Affine, reduced: Scalar): Scalar
+  finish(place: Affine, sums: readonly Scalar[]): readonly Scalar[]
 }
 
 type Nest = MapNest | ReduceNest | ProductNest
 
-/** A loop nest, the arrays it reads in the order of its bindings, and the one it writes. */
+/** An array that a kernel writes, and where in it the result begins. */
+interface Output {
+  readonly variable: Var
+  readonly start: Affine
+}
+
+/** A loop nest, the arrays it reads in the order of its bindings, and those it writes. */
 export interface Kernel {
   readonly name: string
   readonly inputs: readonly Var[]
-  readonly output: Var
+  readonly outputs: readonly Output[]
   readonly nest: Nest
-  /** Where in the output array the result begins. */
-  readonly start: Affine
   /** A bool without which nothing is written. */
   readonly guard: Var | null
 }
@@ -113,17 +131,28 @@ export function plainKernel(
   const nest: MapNest = {
     kind: 'map',
     size: output.aval.size,
-    element: (index) => element(from && inputs.load(from, index)),
+    element: (index) => [element(from && inputs.load(from, index))],
   }
-  return { name, inputs: inputs.list, output, nest, start: inputs.start(output), guard: null }
+  return {
+    name,
+    inputs: inputs.list,
+    outputs: [{ variable: output, start: inputs.start(output) }],
+    nest,
+    guard: null,
+  }
 }
 
 /** The kernels of a group: one, or more for a fold that is too long for the threads of one, or that has 16-bit results. */
 export function kernelsOf(group: Group, slices: Slices | null = null): Kernel[] {
   const kernels = loopsOf(group, slices)
-  const [last, output] = [kernels.at(-1)!, group.root.outputs[0]!]
-  if (last.output === output) return kernels
-  return [...kernels, { ...plainKernel('pack', output, last.output, (x) => x!), guard: last.guard }]
+  const last = kernels.at(-1)!
+  const packs = last.outputs.flatMap(({ variable }, k) => {
+    const output = group.outputs[k]!
+    return variable === output
+      ? []
+      : [{ ...plainKernel('pack', output, variable, (x) => x!), guard: last.guard }]
+  })
+  return [...kernels, ...packs]
 }
 
 /** What is computed of an array with such elements: 16-bit floats are in f32. */
@@ -131,11 +160,12 @@ const computed = ({ shape, dtype }: Aval): Aval => new Aval(shape, machineType(d
 
 /** The loops of a group; 16-bit results of a fold or a product are still to be packed. */
 function loopsOf(group: Group, slices: Slices | null): Kernel[] {
-  const { root, anchor } = group
-  const output = root.outputs[0]!
+  const { root, anchors, outputs } = group
   const name = nameOf(group)
   const inputs = new Inputs(slices)
-  const inside = new Map([...group.members].map((equation) => [equation.outputs[0]!, equation]))
+  const inside = new Map(
+    [...group.members].flatMap((equation) => equation.outputs.map((output) => [output, equation] as const)),
+  )
   const memo = new Map<Var, Map<string, Scalar>>()
 
   const site = ({ params, inputs, outputs }: Equation): Site<never> => ({
@@ -144,24 +174,25 @@ function loopsOf(group: Group, slices: Slices | null): Kernel[] {
     output: computed(outputs[0]!.aval),
   })
 
-  /** The element of an atom at an index; `reduced` stands for the result of the anchor. */
-  const elementOf = (atom: Atom, index: readonly Affine[], reduced: Scalar | null): Scalar => {
+  /** The element of an atom at an index; `found` stands for the results of the anchors so far. */
+  const elementOf = (atom: Atom, index: readonly Affine[], found: readonly Scalar[]): Scalar => {
     if (atom instanceof Literal) return scalar.constant(atom.value, atom.aval.dtype)
     const equation = inside.get(atom)
     if (equation === undefined) return inputs.load(atom, flatten(index, atom.aval.shape))
-    if (equation === anchor) return scalar.rounded(reduced!, atom.aval.dtype)
-    const key = `${reduced?.key}|${index.map((i) => i.key)}`
+    const anchor = anchors.indexOf(equation)
+    if (anchor >= 0) return scalar.rounded(found[anchor]!, atom.aval.dtype)
+    const key = `${found.length > 0 ? found[0]!.key : ''}.${found.length}|${index.map((i) => i.key)}`
     const known = memo.get(atom) ?? new Map<string, Scalar>()
     memo.set(atom, known)
-    const element = known.get(key) ?? scalar.rounded(compute(equation, index, reduced), atom.aval.dtype)
+    const element = known.get(key) ?? scalar.rounded(compute(equation, index, found), atom.aval.dtype)
     known.set(key, element)
     return element
   }
 
-  const compute = (equation: Equation, index: readonly Affine[], reduced: Scalar | null): Scalar => {
+  const compute = (equation: Equation, index: readonly Affine[], found: readonly Scalar[]): Scalar => {
     const { lower } = equation.primitive
     const read = (input: number, at: readonly Affine[]): Scalar =>
-      elementOf(equation.inputs[input]!, at, reduced)
+      elementOf(equation.inputs[input]!, at, found)
     if (lower.kind === 'map')
       return lower.element(
         equation.inputs.map((_, input) => read(input, index)),
@@ -174,99 +205,153 @@ function loopsOf(group: Group, slices: Slices | null): Kernel[] {
   }
 
   /** A thread of a loop stores single elements, and so 16-bit ones in f32, for a map to pack. */
-  const target = isHalf(output.aval.dtype) && anchor !== null ? new Var(computed(output.aval)) : output
-  const finish = (place: Affine, reduced: Scalar): Scalar => {
-    const element = elementOf(output, unflatten(place, output.aval.shape), reduced)
-    return target === output ? element : scalar.unrounded(element, output.aval.dtype)
-  }
+  const targets = outputs.map((output) =>
+    isHalf(output.aval.dtype) && anchors.length > 0 ? new Var(computed(output.aval)) : output,
+  )
+  const elementsOf = (list: readonly Var[], place: Affine, found: readonly Scalar[]): Scalar[] =>
+    list.map((output) => {
+      const element = elementOf(output, unflatten(place, output.aval.shape), found)
+      return targets.includes(output) ? element : scalar.unrounded(element, output.aval.dtype)
+    })
   const kernel = (nest: Nest): Kernel => ({
     name,
     inputs: inputs.list,
-    output: target,
+    outputs: targets.map((variable, k) => ({ variable, start: inputs.start(outputs[k]!) })),
     nest,
-    start: inputs.start(output),
     guard: root.guard ?? null,
   })
 
-  if (anchor === null) {
-    const element = (place: Affine): Scalar => elementOf(output, unflatten(place, output.aval.shape), null)
-    return [kernel({ kind: 'map', size: output.aval.size, element })]
+  const [first] = anchors
+  if (first === undefined) {
+    const { size } = outputs[0]!.aval
+    return [kernel({ kind: 'map', size, element: (place) => elementsOf(outputs, place, []) })]
   }
-
-  const { lower } = anchor.primitive
-  const result = computed(anchor.outputs[0]!.aval)
-  const read = (input: number, at: readonly Affine[]): Scalar => elementOf(anchor.inputs[input]!, at, null)
-
-  if (lower.kind === 'contract') {
-    return [kernel(productNest(lower.letters(anchor.params as never), anchor, result, read, finish))]
+  const result = computed(first.outputs[0]!.aval)
+  if (first.primitive.lower.kind === 'contract') {
+    const finish = (place: Affine, sums: readonly Scalar[]) => elementsOf(outputs, place, sums)
+    const terms = anchors.map((anchor) =>
+      termOf(anchor, (input, at) => elementOf(anchor.inputs[input]!, at, [])),
+    )
+    return [kernel(productNest(terms, result, finish))]
   }
-  if (lower.kind === 'reduce') {
+  const { size } = result
+  const turns = turnsOf(first)
+  const folds = anchors.map((anchor): Fold => {
+    const { lower, name } = anchor.primitive
+    if (lower.kind !== 'reduce')
+      throw new Error(`compile: ${name} anchors no loops; this is a defect of the compiler`)
+    const { dtype, shape } = computed(anchor.outputs[0]!.aval)
     const extents = lower.extents(site(anchor))
-    const nest: ReduceNest = {
-      kind: 'reduce',
-      size: result.size,
-      turns: sizeOf(extents),
-      element: (index, turn) =>
-        lower.element(unflatten(index, result.shape), unflatten(turn, extents), read, site(anchor)),
+    return {
+      element: (index, turn, folded) =>
+        lower.element(
+          unflatten(index, shape),
+          unflatten(turn, extents),
+          (input, at) => elementOf(anchor.inputs[input]!, at, folded),
+          site(anchor),
+        ),
       combine: (a, b) => lower.combine(a, b),
-      identity: scalar.constant(lower.identity(result.dtype), result.dtype),
-      finish,
+      identity: scalar.constant(lower.identity(dtype), dtype),
     }
-    return nest.turns === 1 ? [kernel(withoutLoop(nest))] : splitLong(kernel(nest), nest, result, inputs.list)
+  })
+  const ofRows = outputs.filter(({ aval }) => aval.size === size)
+  const ofTurns = outputs.filter(({ aval }) => aval.size !== size)
+  const nest: ReduceNest = {
+    kind: 'reduce',
+    size,
+    turns,
+    folds,
+    finish: (index, folded) => elementsOf(ofRows, index, folded),
+    each: (index, turn, folded) => elementsOf(ofTurns, plus(times(index, turns), turn), folded),
   }
-  throw new Error(`compile: ${anchor.primitive.name} anchors no loops; this is a defect of the compiler`)
+  if (turns === 1) return [kernel(withoutLoop(nest))]
+  return splitLong(kernel(nest), nest, inputs.list)
 }
 
-const withoutLoop = ({ size, element, finish }: ReduceNest): MapNest => ({
+/** How many elements a reduction folds into each of its results. */
+function turnsOf({ primitive: { lower }, params, inputs, outputs }: Equation): number {
+  if (lower.kind !== 'reduce') return 1
+  const site = { params: params as never, inputs: inputs.map(({ aval }) => aval), output: outputs[0]!.aval }
+  return sizeOf(lower.extents(site))
+}
+
+const withoutLoop = ({ size, folds, finish }: ReduceNest): MapNest => ({
   kind: 'map',
   size,
-  element: (index) => finish(index, element(index, whole(0))),
+  element: (index) => {
+    const folded: Scalar[] = []
+    for (const fold of folds) folded.push(fold.element(index, whole(0), folded))
+    return finish(index, folded)
+  },
 })
 
 /** Fewer independent folds than this leave threads idle, and longer ones than this would run in one thread. */
 const fewFolds = 256
 const longFold = 1024
 
+/** Whether a fold is shared out among threads, and so cannot be one of several in a kernel. */
+const isLong = (size: number, turns: number): boolean => size < fewFolds && turns >= longFold
+
 /** A long fold of few results becomes a fold of many chunks, and a fold of the chunks. */
-function splitLong(kernel: Kernel, nest: ReduceNest, result: Aval, inputs: readonly Var[]): Kernel[] {
-  const { size, turns, combine, identity } = nest
-  if (size >= fewFolds || turns < longFold) return [kernel]
+function splitLong(kernel: Kernel, nest: ReduceNest, inputs: readonly Var[]): Kernel[] {
+  const { size, turns } = nest
+  if (!isLong(size, turns)) return [kernel]
+  const { element, combine, identity } = nest.folds[0]!
   const chunks = Math.ceil(turns / Math.max(64, Math.ceil(Math.sqrt(turns))))
   const length = Math.ceil(turns / chunks)
-  const partial = new Var(new Aval([size, chunks], result.dtype))
+  const partial = new Var(new Aval([size, chunks], identity.dtype))
   const first: ReduceNest = {
     kind: 'reduce',
     size: size * chunks,
     turns: length,
-    combine,
-    identity,
-    element: (index, turn) => {
-      const flat = plus(times(remainder(index, chunks), length), turn)
-      const outer = quotient(index, chunks)
-      if (chunks * length === turns) return nest.element(outer, flat)
-      const inside = scalar.lt(scalar.position(flat), turns)
-      const clamped = indexFrom(scalar.min(scalar.position(flat), turns - 1), turns)
-      return scalar.select(inside, nest.element(outer, clamped), identity)
-    },
-    finish: (_, reduced) => reduced,
+    folds: [
+      {
+        combine,
+        identity,
+        element: (index, turn) => {
+          const flat = plus(times(remainder(index, chunks), length), turn)
+          const outer = quotient(index, chunks)
+          if (chunks * length === turns) return element(outer, flat, [])
+          const inside = scalar.lt(scalar.position(flat), turns)
+          const clamped = indexFrom(scalar.min(scalar.position(flat), turns - 1), turns)
+          return scalar.select(inside, element(outer, clamped, []), identity)
+        },
+      },
+    ],
+    finish: (_, folded) => folded,
+    each: () => [],
   }
   const epilogueInputs: Var[] = [partial]
   const second: ReduceNest = {
     kind: 'reduce',
     size,
     turns: chunks,
-    combine,
-    identity,
-    element: (index, turn) => scalar.load(0, plus(times(index, chunks), turn), result.dtype),
-    finish: (place, reduced) => renumber(nest.finish(place, reduced), inputs, epilogueInputs),
+    folds: [
+      {
+        combine,
+        identity,
+        element: (index, turn) => scalar.load(0, plus(times(index, chunks), turn), identity.dtype),
+      },
+    ],
+    finish: (place, folded) =>
+      nest.finish(place, folded).map((element) => renumber(element, inputs, epilogueInputs)),
+    each: () => [],
   }
   return [
-    { ...kernel, name: `${kernel.name}_chunks`, output: partial, nest: first, start: whole(0) },
+    {
+      ...kernel,
+      name: `${kernel.name}_chunks`,
+      outputs: [{ variable: partial, start: whole(0) }],
+      nest: first,
+    },
     {
       ...kernel,
       inputs: epilogueInputs,
       nest: second,
-      start: renumberIndex(kernel.start, inputs, epilogueInputs),
+      outputs: kernel.outputs.map(({ variable, start }) => ({
+        variable,
+        start: renumberIndex(start, inputs, epilogueInputs),
+      })),
     },
   ]
 }
@@ -312,59 +397,94 @@ interface Axes {
   readonly shape: readonly number[]
 }
 
-function productNest(
-  { lhs, rhs, out }: { readonly lhs: string; readonly rhs: string; readonly out: string },
-  anchor: Equation,
-  result: Aval,
-  read: (input: number, index: readonly Affine[]) => Scalar,
-  finish: ProductNest['finish'],
-): ProductNest {
+/** The axes of a product by the part they play. */
+interface Roles {
+  readonly batch: Axes
+  readonly rows: Axes
+  readonly columns: Axes
+  readonly depth: Axes
+  /** Whether the rows are those of the second operand. */
+  readonly swap: boolean
+}
+
+function rolesOf({ primitive: { lower, name }, params, inputs }: Equation): Roles & Letters {
+  if (lower.kind !== 'contract')
+    throw new Error(`compile: ${name} is no product; this is a defect of the compiler`)
+  const { lhs, rhs, out } = lower.letters(params as never)
   // Columns run along the last axis of the result, so that neighbours are stored together.
   const last = out.at(-1)
   const swap = last !== undefined && lhs.includes(last) && !rhs.includes(last)
   const [left, right] = swap ? [rhs, lhs] : [lhs, rhs]
-  const [leftInput, rightInput] = swap ? [1, 0] : [0, 1]
   const extentOf = (letter: string): number => {
     const side = lhs.includes(letter) ? 0 : 1
-    return anchor.inputs[side]!.aval.shape[(side === 0 ? lhs : rhs).indexOf(letter)]!
+    return inputs[side]!.aval.shape[(side === 0 ? lhs : rhs).indexOf(letter)]!
   }
   const axes = (letters: readonly string[]): Axes => ({ letters, shape: letters.map(extentOf) })
-  const batch = axes([...out].filter((letter) => lhs.includes(letter) && rhs.includes(letter)))
-  const rows = axes([...out].filter((letter) => left.includes(letter) && !right.includes(letter)))
-  const columns = axes([...out].filter((letter) => right.includes(letter) && !left.includes(letter)))
-  const depth = axes([...right].filter((letter) => !out.includes(letter)))
-  const at = (letters: string, places: readonly (readonly [Axes, Affine])[]): Affine[] => {
-    const byLetter = new Map(
-      places.flatMap(([{ letters, shape }, flat]) =>
-        unflatten(flat, shape).map((i, k) => [letters[k]!, i] as const),
-      ),
-    )
-    return [...letters].map((letter) => byLetter.get(letter)!)
+  return {
+    lhs,
+    rhs,
+    out,
+    swap,
+    batch: axes([...out].filter((letter) => lhs.includes(letter) && rhs.includes(letter))),
+    rows: axes([...out].filter((letter) => left.includes(letter) && !right.includes(letter))),
+    columns: axes([...out].filter((letter) => right.includes(letter) && !left.includes(letter))),
+    depth: axes([...right].filter((letter) => !out.includes(letter))),
   }
+}
+
+interface Term {
+  readonly roles: Roles & Letters
+  readonly sum: Sum
+}
+
+function termOf(anchor: Equation, read: (input: number, index: readonly Affine[]) => Scalar): Term {
+  const roles = rolesOf(anchor)
+  const { lhs, rhs, swap, batch, rows, columns, depth } = roles
+  const [left, right] = swap ? [rhs, lhs] : [lhs, rhs]
+  return {
+    roles,
+    sum: {
+      depth: sizeOf(depth.shape),
+      lhs: (b, row, k) =>
+        read(
+          swap ? 1 : 0,
+          at(left, [
+            [batch, b],
+            [rows, row],
+            [depth, k],
+          ]),
+        ),
+      rhs: (b, column, k) =>
+        read(
+          swap ? 0 : 1,
+          at(right, [
+            [batch, b],
+            [columns, column],
+            [depth, k],
+          ]),
+        ),
+    },
+  }
+}
+
+/** The index of letters, from the flat places along axes. */
+function at(letters: string, places: readonly (readonly [Axes, Affine])[]): Affine[] {
+  const byLetter = new Map(
+    places.flatMap(([{ letters, shape }, flat]) =>
+      unflatten(flat, shape).map((i, k) => [letters[k]!, i] as const),
+    ),
+  )
+  return [...letters].map((letter) => byLetter.get(letter)!)
+}
+
+function productNest(terms: readonly Term[], result: Aval, finish: ProductNest['finish']): ProductNest {
+  const { batch, rows, columns, out } = terms[0]!.roles
   return {
     kind: 'product',
     batch: sizeOf(batch.shape),
     rows: sizeOf(rows.shape),
     columns: sizeOf(columns.shape),
-    depth: sizeOf(depth.shape),
-    lhs: (b, row, k) =>
-      read(
-        leftInput,
-        at(left, [
-          [batch, b],
-          [rows, row],
-          [depth, k],
-        ]),
-      ),
-    rhs: (b, column, k) =>
-      read(
-        rightInput,
-        at(right, [
-          [batch, b],
-          [columns, column],
-          [depth, k],
-        ]),
-      ),
+    sums: terms.map(({ sum }) => sum),
     place: (b, row, column) =>
       flatten(
         at(out, [

@@ -25,9 +25,9 @@ interface Dispatch {
   readonly name: string
   readonly wgsl: string
   readonly inputs: readonly Place[]
-  readonly output: Place
-  /** the type and the bytes of what it writes */
-  readonly result: { readonly type: string; readonly bytes: number }
+  readonly outputs: readonly Place[]
+  /** the types and the bytes of what it writes */
+  readonly results: readonly { readonly type: string; readonly bytes: number }[]
   readonly workgroups: readonly [number, number, number]
   cost(): Cost
 }
@@ -84,10 +84,10 @@ interface Work {
   step(place: (variable: Var) => Place): Step
 }
 
-/** Plans a graph for a device on which a kernel may read `maxInputs` arrays. */
-export function plan(graph: Graph, maxInputs: number): Plan {
+/** Plans a graph for a device on which a kernel may bind `maxArrays` arrays. */
+export function plan(graph: Graph, maxArrays: number): Plan {
   const simple = simplify(inline(graph))
-  const works = worksOf(simple, maxInputs, null)
+  const works = worksOf(simple, maxArrays, null)
   // A constant of the graph has no array. What only turns out to be one, once structures are written out, has.
   const wanted = simple.outputs.filter((_, k) => graph.outputs[k] instanceof Var)
   const outputs = arraysOf(wanted, null, works)
@@ -110,14 +110,14 @@ function assemble(inputs: readonly Var[], outputs: readonly Var[], works: readon
 }
 
 /** What is to be done for each group. A group equal to an earlier one, such as the same layer again, has the same text. */
-function worksOf(graph: Graph, maxInputs: number, slices: Slices | null): Work[] {
+function worksOf(graph: Graph, maxArrays: number, slices: Slices | null): Work[] {
   const known = new Map<
     string,
     { readonly works: readonly KernelWork[]; readonly variables: readonly Var[] }
   >()
-  return fuse(graph, maxInputs).flatMap((group): Work[] => {
+  return fuse(graph, maxArrays).flatMap((group): Work[] => {
     const { lower } = group.root.primitive
-    if (lower.kind === 'loop') return loopWorks(group.root, maxInputs, slices)
+    if (lower.kind === 'loop') return loopWorks(group.root, maxArrays, slices)
     if (lower.kind === 'host') return hostWorks(group.root, slices)
     if (group.root.outputs[0]!.aval.size === 0) return []
     const { key, variables } = signature(group, slices)
@@ -133,20 +133,20 @@ function worksOf(graph: Graph, maxInputs: number, slices: Slices | null): Work[]
       translated.set(variable, here)
       return here
     }
-    return equal.works.map((work) => work.on(work.reads.map(translate), translate(work.writes[0]!)))
+    return equal.works.map((work) => work.on(work.reads.map(translate), work.writes.map(translate)))
   })
 }
 
 interface KernelWork extends Work {
   /** The same kernel on other arrays. */
-  on(reads: readonly Var[], output: Var): KernelWork
+  on(reads: readonly Var[], writes: readonly Var[]): KernelWork
 }
 
 function kernelWork(kernel: Kernel): KernelWork {
   const module = emit(kernel) // a kernel knows what it reads once its elements are spelled out
-  const on = (reads: readonly Var[], output: Var): KernelWork => ({
+  const on = (reads: readonly Var[], writes: readonly Var[]): KernelWork => ({
     reads,
-    writes: [output],
+    writes,
     scratch: [],
     on,
     step: (place) => ({
@@ -154,17 +154,20 @@ function kernelWork(kernel: Kernel): KernelWork {
       name: kernel.name,
       ...module,
       inputs: reads.map(place),
-      output: place(output),
-      result: { type: String(output.aval), bytes: output.aval.bytes },
+      outputs: writes.map(place),
+      results: writes.map(({ aval }) => ({ type: String(aval), bytes: aval.bytes })),
       cost: () => costOf(kernel),
     }),
   })
-  return on([...kernel.inputs, ...(kernel.guard ? [kernel.guard] : [])], kernel.output)
+  return on(
+    [...kernel.inputs, ...(kernel.guard ? [kernel.guard] : [])],
+    kernel.outputs.map(({ variable }) => variable),
+  )
 }
 
 /** A text that equal groups share, and the variables of a group in the order in which the text numbers them. */
 function signature(
-  { root, members }: Group,
+  { root, members, outputs }: Group,
   slices: Slices | null,
 ): { readonly key: string; readonly variables: readonly Var[] } {
   const numbers = new Map<Var, number>()
@@ -176,6 +179,7 @@ function signature(
   const lines = [...members].map(({ primitive, params, inputs, outputs }) =>
     [...outputs.map(show), primitive.name, showParams(params), ...inputs.map(show)].join(' '),
   )
+  lines.push(outputs.map(show).join(' '))
   if (root.guard !== undefined) lines.push(`if ${show(root.guard)}`)
   if (slices !== null) show(slices.turn)
   return { key: lines.join('\n'), variables: [...numbers.keys()] }
@@ -223,7 +227,7 @@ const inMachineType = ({ shape, dtype }: Aval): Aval => new Aval(shape, machineT
 
 function loopWorks(
   { primitive, params, inputs, outputs, guard }: Equation,
-  maxInputs: number,
+  maxArrays: number,
   around: Slices | null,
 ): Work[] {
   const { lower } = primitive
@@ -267,7 +271,7 @@ function loopWorks(
       : assemble(
           [...inputsOfTurn, ...before, ...slices],
           [...after, ...pieces],
-          [...worksOf(body, maxInputs - 1, inside), ...copies(inside), ...turnWorks],
+          [...worksOf(body, maxArrays - 1, inside), ...copies(inside), ...turnWorks],
         )
 
   const spare = final.map(({ aval }) => new Var(aval))

@@ -52,12 +52,12 @@ const wantedLimits = [
 export class Device {
   readonly gpu: GPUDevice
   readonly choice: Choice
-  /** Arrays that one kernel may read besides the one it writes. */
-  readonly maxInputs: number
+  /** Arrays that one kernel may bind. */
+  readonly maxArrays: number
   failure: DeviceError | null = null
   readonly #free = new Map<number, GPUBuffer[]>()
   readonly #pipelines = new Map<string, Promise<GPUComputePipeline>>()
-  readonly #layouts = new Map<number, GPUBindGroupLayout>()
+  readonly #layouts = new Map<string, GPUBindGroupLayout>()
   readonly #ids = new WeakMap<GPUBuffer, number>()
   readonly #inFlight: Promise<unknown>[] = []
   readonly #waiting = new Set<(error: Error) => void>()
@@ -76,7 +76,7 @@ export class Device {
   private constructor(gpu: GPUDevice, choice: Choice) {
     this.gpu = gpu
     this.choice = choice
-    this.maxInputs = gpu.limits.maxStorageBuffersPerShaderStage - 1
+    this.maxArrays = gpu.limits.maxStorageBuffersPerShaderStage
     gpu.addEventListener('uncapturederror', ({ error }) => {
       const { message } = error
       const { liveBytes } = this.#counts
@@ -267,23 +267,26 @@ export class Device {
     return known
   }
 
-  /** The layout of a kernel with `inputs` arrays to read and one to write. */
-  layout(inputs: number): GPUBindGroupLayout {
-    const known = this.#layouts.get(inputs)
+  /** The layout of a kernel with `inputs` arrays to read and `outputs` to write. */
+  layout(inputs: number, outputs: number): GPUBindGroupLayout {
+    const key = `${inputs} ${outputs}`
+    const known = this.#layouts.get(key)
     if (known !== undefined) return known
-    const entry = (binding: number, type: GPUBufferBindingType): GPUBindGroupLayoutEntry => ({
-      binding,
-      visibility: shaderStage.COMPUTE,
-      buffer: { type },
-    })
-    const reads = Array.from({ length: inputs }, (_, k) => entry(k, 'read-only-storage'))
-    const layout = this.gpu.createBindGroupLayout({ entries: [...reads, entry(inputs, 'storage')] })
-    this.#layouts.set(inputs, layout)
+    const entries = Array.from(
+      { length: inputs + outputs },
+      (_, binding): GPUBindGroupLayoutEntry => ({
+        binding,
+        visibility: shaderStage.COMPUTE,
+        buffer: { type: binding < inputs ? 'read-only-storage' : 'storage' },
+      }),
+    )
+    const layout = this.gpu.createBindGroupLayout({ entries })
+    this.#layouts.set(key, layout)
     return layout
   }
 
   /** The pipeline of a module; modules with the same text share it. */
-  pipeline(wgsl: string, name: string, inputs: number): Promise<GPUComputePipeline> {
+  pipeline(wgsl: string, name: string, inputs: number, outputs: number): Promise<GPUComputePipeline> {
     const known = this.#pipelines.get(wgsl)
     if (known !== undefined) return known
     // What is wrong with a module is reported by its pipeline, to the program that needs it and to no other.
@@ -295,7 +298,7 @@ export class Device {
     )
     const asked = this.gpu.createComputePipelineAsync({
       label: name,
-      layout: this.gpu.createPipelineLayout({ bindGroupLayouts: [this.layout(inputs)] }),
+      layout: this.gpu.createPipelineLayout({ bindGroupLayouts: [this.layout(inputs, outputs)] }),
       compute: { module, entryPoint: 'main' },
     })
     const created = this.until(asked).catch(async (error: Error) => {

@@ -15,9 +15,9 @@ interface DispatchStep {
   readonly name: string
   readonly wgsl: string
   readonly inputs: readonly Place[]
-  readonly output: Place
-  /** The type and the bytes of what it writes. */
-  readonly result: { readonly type: string; readonly bytes: number }
+  readonly outputs: readonly Place[]
+  /** The types and the bytes of what it writes. */
+  readonly results: readonly { readonly type: string; readonly bytes: number }[]
   readonly workgroups: readonly [number, number, number]
 }
 
@@ -120,7 +120,7 @@ class Commands {
 
 /** A plan whose pipelines are made when the device is there, all at once. */
 export class Program {
-  readonly #compile: (maxInputs: number) => ProgramPlan
+  readonly #compile: (maxArrays: number) => ProgramPlan
   #ready: Promise<{
     readonly plan: ProgramPlan
     readonly pipelines: ReadonlyMap<DispatchStep, GPUComputePipeline>
@@ -129,7 +129,7 @@ export class Program {
   #device: Device | null = null
   readonly #numbers = new Map<DispatchStep, number>()
 
-  constructor(compile: (maxInputs: number) => ProgramPlan) {
+  constructor(compile: (maxArrays: number) => ProgramPlan) {
     this.#compile = compile
     openDevice().then(
       (device) => this.#prepare(device).catch(() => {}),
@@ -144,14 +144,19 @@ export class Program {
       this.#bindGroups.clear()
     }
     this.#ready ??= (async () => {
-      const plan = this.#compile(device.maxInputs)
+      const plan = this.#compile(device.maxArrays)
       const steps = dispatchesOf(plan)
-      for (const { name, output, result } of steps)
-        if (output.kind === 'slot')
-          device.requireFit(result.bytes, `the intermediate ${result.type} of kernel ${name}`)
+      for (const { name, outputs, results } of steps)
+        for (const [k, { type, bytes }] of results.entries())
+          if (outputs[k]!.kind === 'slot')
+            device.requireFit(bytes, `the intermediate ${type} of kernel ${name}`)
       device.planned(plan.slots.reduce((total, bytes) => total + bytes, 0))
       const made = steps.map(
-        async (step) => [step, await device.pipeline(step.wgsl, step.name, step.inputs.length)] as const,
+        async (step) =>
+          [
+            step,
+            await device.pipeline(step.wgsl, step.name, step.inputs.length, step.outputs.length),
+          ] as const,
       )
       return { plan, pipelines: new Map(await Promise.all(made)) }
     })()
@@ -181,7 +186,7 @@ export class Program {
     const known = this.#bindGroups.get(key)
     if (known !== undefined) return known
     const made = device.gpu.createBindGroup({
-      layout: device.layout(buffers.length - 1),
+      layout: device.layout(step.inputs.length, step.outputs.length),
       entries: buffers.map((buffer, binding) => ({ binding, resource: { buffer } })),
     })
     if (this.#bindGroups.size >= maxBindGroups) this.#bindGroups.clear()
@@ -209,7 +214,7 @@ class Run {
   async steps({ steps }: ProgramPlan, arrays: Arrays): Promise<void> {
     const bufferOf = ({ kind, index }: Place): GPUBuffer => arrays[kind][index]!
     for (const step of steps) {
-      if (step.kind === 'dispatch') this.#dispatch(step, [...step.inputs, step.output].map(bufferOf))
+      if (step.kind === 'dispatch') this.#dispatch(step, [...step.inputs, ...step.outputs].map(bufferOf))
       else if (step.kind === 'copy') this.#commands.copy(bufferOf(step.from), bufferOf(step.to))
       else if (step.kind === 'host') await this.#host(step, bufferOf)
       else await this.#loop(step, bufferOf)

@@ -174,8 +174,8 @@ describe('a device that is lost', () => {
 describe('an invalid shader', () => {
   test('rejects what it should have made and all that needs it, and nothing else', async () => {
     const { pipeline } = Device.prototype
-    vi.spyOn(Device.prototype, 'pipeline').mockImplementation(function (this: Device, wgsl, name, inputs) {
-      return pipeline.call(this, `${wgsl}\nfn broken() -> f32 { return nothing; }`, name, inputs)
+    vi.spyOn(Device.prototype, 'pipeline').mockImplementation(function (this: Device, wgsl, name, ...arrays) {
+      return pipeline.call(this, `${wgsl}\nfn broken() -> f32 { return nothing; }`, name, ...arrays)
     })
     const broken = jit(function broken(x: Value) {
       return x.mul(3).sub(7)

@@ -86,11 +86,11 @@ const rows: readonly (readonly [string, (...args: never[]) => unknown, readonly 
 
 test.each(rows)('%s', (_name, f, args) => {
   const graph = makeGraph(f as (...args: Value[]) => unknown)(...args)
-  const { steps, slots } = compile(graph, 7)
+  const { steps, slots } = compile(graph, 8)
   const dispatches = steps.flatMap((step) => (step.kind === 'dispatch' ? [step] : []))
-  const show = dispatches.map(({ name, wgsl, inputs, output, workgroups }) => {
+  const show = dispatches.map(({ name, wgsl, inputs, outputs, workgroups }) => {
     const place = ({ kind, index }: { kind: string; index: number }): string => `${kind} ${index}`
-    return `${name}: ${inputs.map(place).join(', ')} -> ${place(output)}, workgroups ${workgroups}\n${wgsl}`
+    return `${name}: ${inputs.map(place).join(', ')} -> ${outputs.map(place).join(', ')}, workgroups ${workgroups}\n${wgsl}`
   })
   expect([printGraph(graph), `slots ${slots}`, ...show].join('\n\n')).toMatchSnapshot()
 })

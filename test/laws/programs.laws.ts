@@ -349,12 +349,14 @@ const bitsOf = async (values: Values): Promise<string[]> =>
     }),
   )
 
-function launched(graph: Graph, kept: Graph['outputs'], maxInputs: number, tensors: Values): Values {
+function launched(graph: Graph, kept: Graph['outputs'], maxArrays: number, tensors: Values): Values {
   const atoms = [...graph.outputs, ...kept]
-  const plan = compile({ ...graph, outputs: atoms }, maxInputs)
+  const plan = compile({ ...graph, outputs: atoms }, maxArrays)
   for (const step of plan.steps)
-    if (step.kind === 'dispatch' && step.inputs.length > maxInputs)
-      throw new Error(`narrow: kernel ${step.name} reads ${step.inputs.length} arrays of ${maxInputs}`)
+    if (step.kind === 'dispatch' && step.inputs.length + step.outputs.length > maxArrays)
+      throw new Error(
+        `narrow: kernel ${step.name} binds ${step.inputs.length + step.outputs.length} arrays of ${maxArrays}`,
+      )
   const origin = { operation: 'plan', site: null }
   const outputs = atoms.map((atom) =>
     'value' in atom ? new cotangent.Constant(atom.value, atom.aval) : new Tensor(atom.aval, null, origin),
@@ -399,10 +401,10 @@ export async function checkDevice(list: readonly Program[], { derivatives, ways 
     } else if (way === 'eager') {
       compare(way, await toHosts(ask(...tensors)))
     } else if (way === 'narrow') {
-      compare(way, await toHosts(launched(graph, [], 5, tensors)))
+      compare(way, await toHosts(launched(graph, [], 6, tensors)))
     } else {
       const kept = graph.equations.flatMap(({ outputs }) => outputs)
-      compare(way, await toHosts(launched(graph, kept, 8, tensors)))
+      compare(way, await toHosts(launched(graph, kept, 9, tensors)))
     }
   }
   return budgets.filter((budget) => budget === null).length

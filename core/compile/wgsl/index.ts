@@ -4,7 +4,7 @@ import { type Affine, loop, plus, times, whole } from '../../affine.ts'
 import { isHalf } from '../../dtype.ts'
 import type { Scalar } from '../../scalar.ts'
 import * as scalar from '../../scalar.ts'
-import type { Kernel, MapNest, ReduceNest } from '../kernels.ts'
+import type { Fold, Kernel, MapNest, ReduceNest } from '../kernels.ts'
 import { functionsOf } from './halves.ts'
 import { writeProduct } from './product.ts'
 import { inlineNames } from './tidy.ts'
@@ -45,10 +45,13 @@ export function emit(kernel: Kernel): Module {
     ({ aval }, k) =>
       `@group(0) @binding(${k}) var<storage, read> in${k}: ${arrayName(aval.dtype, vectors.has(k) ? 4 : 1)};`,
   )
-  const { length } = kernel.inputs
+  let binding = kernel.inputs.length
   const guard =
-    kernel.guard === null ? [] : [`@group(0) @binding(${length}) var<storage, read> guard: array<u32>;`]
-  const output = `@group(0) @binding(${length + guard.length}) var<storage, read_write> out: ${arrayName(kernel.output.aval.dtype, body.storesVectors ? 4 : 1)};`
+    kernel.guard === null ? [] : [`@group(0) @binding(${binding++}) var<storage, read> guard: array<u32>;`]
+  const outputs = kernel.outputs.map(({ variable: { aval } }, k) => {
+    const array = arrayName(aval.dtype, body.storesVectors(k) ? 4 : 1)
+    return `@group(0) @binding(${binding++}) var<storage, read_write> ${outputName(kernel, k)}: ${array};`
+  })
   const special = writer.usesSpecial
     ? ['var<private> infinity_bits: u32 = 0x7f800000u;', 'var<private> nan_bits: u32 = 0x7fc00000u;']
     : []
@@ -56,7 +59,7 @@ export function emit(kernel: Kernel): Module {
     `// ${kernel.name}`,
     ...bindings,
     ...guard,
-    output,
+    ...outputs,
     ...special,
     ...functionsOf(writer.halves),
     '',
@@ -74,21 +77,28 @@ export function emit(kernel: Kernel): Module {
   return { wgsl, workgroups: body.workgroups }
 }
 
+const outputName = ({ outputs }: Kernel, k: number): string => (outputs.length === 1 ? 'out' : `out${k}`)
+
 function writeBody(writer: Writer, kernel: Kernel): Body {
-  const { nest, start } = kernel
-  const { dtype } = kernel.output.aval
-  const store = (at: string, lanes: readonly Scalar[]): void => {
+  const { nest, outputs } = kernel
+  const store: Store = (k, at, lanes) => {
+    const { start, variable } = outputs[k]!
+    const { dtype } = variable.aval
+    const out = outputName(kernel, k)
     const width = lanes.length === vectorWidth ? 4 : 1
     if (isHalf(dtype)) {
       const spelled = writer.spell(lanes.map((lane) => scalar.unrounded(lane, dtype)))
-      writer.line(`out[${at}] = ${writer.half('store', dtype, 4)}(${widen(spelled, 'f32', 4)});`)
+      writer.line(`${out}[${at}] = ${writer.half('store', dtype, 4)}(${widen(spelled, 'f32', 4)});`)
       return
     }
     const stored = lanes.map((lane) => (dtype === 'bool' ? scalar.cast(lane, 'u32') : lane))
     const from = start.terms.length === 0 ? '' : `${writer.index(width === 4 ? quarter(start) : start)} + `
-    writer.line(`out[${from}${at}] = ${widen(writer.spell(stored), storageType(dtype), width)};`)
+    writer.line(`${out}[${from}${at}] = ${widen(writer.spell(stored), storageType(dtype), width)};`)
   }
-  if (nest.kind === 'map') return writeMap(writer, nest, store, isHalf(dtype))
+  if (nest.kind === 'map') {
+    const packs = outputs.some(({ variable }) => isHalf(variable.aval.dtype))
+    return writeMap(writer, nest, store, packs)
+  }
   if (nest.kind === 'reduce') return writeReduce(writer, nest, store)
   return writeProduct(writer, nest, store)
 }
@@ -113,78 +123,134 @@ function writeMap(writer: Writer, { size, element }: MapNest, store: Store, pack
   const wide = size % vectorWidth === 0 || packs
   const threads = wide ? Math.ceil(size / vectorWidth) : size
   const grid = overThreads(writer, 'i', threads)
-  store('i', (wide ? lanesOf('i', vectorWidth * threads) : [loop('i', size)]).map(element))
-  return { ...grid, storesVectors: wide }
+  storeLanes(wide ? lanesOf('i', vectorWidth * threads) : [loop('i', size)], element, (k, lanes) =>
+    store(k, 'i', lanes),
+  )
+  return { ...grid, storesVectors: () => wide }
 }
 
+/** Stores what some lanes have for each output. */
+function storeLanes(
+  lanes: readonly Affine[],
+  element: (index: Affine) => readonly Scalar[],
+  store: (output: number, lanes: readonly Scalar[]) => void,
+): void {
+  const elements = lanes.map(element)
+  for (const k of elements[0]!.keys())
+    store(
+      k,
+      elements.map((outputs) => outputs[k]!),
+    )
+}
+
+/** One thread a row, which goes along it by four elements a turn; or four rows a thread; or one by one. */
 function writeReduce(writer: Writer, nest: ReduceNest, store: Store): Body {
-  const { size, turns } = nest
+  const { size, turns, folds, finish, each } = nest
   const index = loop('i', size)
-  const alongTurns =
-    turns % vectorWidth === 0 ? lanesOf('r', turns).map((turn) => nest.element(index, turn)) : null
-  if (alongTurns !== null && gainOf(alongTurns) > 0) {
-    const grid = overThreads(writer, 'i', size)
-    const folded = writeFold(writer, nest, turns / vectorWidth, alongTurns)
-    const parts = ['x', 'y', 'z', 'w'].map((part) => {
-      const lane = scalar.reduced(nest.identity.dtype)
-      writer.define(lane, `${folded}.${part}`, 1)
-      return lane
-    })
-    const [x, y, z, w] = parts as [Scalar, Scalar, Scalar, Scalar]
-    store('i', [nest.finish(index, nest.combine(nest.combine(x, y), nest.combine(z, w)))])
-    return { ...grid, storesVectors: false }
-  }
-  const wide =
+  const results = folds.map(({ identity }) => scalar.reduced(identity.dtype))
+  const ofTurn = (index: Affine, turn: Affine): readonly Scalar[] => [
+    ...folds.map(({ element }, k) => element(index, turn, results.slice(0, k))),
+    ...each(index, turn, results),
+  ]
+  const hasEach = each(index, loop('r', turns), results).length > 0
+  const gain = (lanes: readonly (readonly Scalar[])[]): number =>
+    lanes[0]!.reduce((sum, _, k) => sum + gainOf(lanes.map((lane) => lane[k]!)), 0)
+  const along =
+    turns % vectorWidth === 0 && (hasEach || gain(lanesOf('r', turns).map((turn) => ofTurn(index, turn))) > 0)
+  const across =
+    !along &&
+    !hasEach &&
     size % vectorWidth === 0 &&
-    gainOf(lanesOf('i', size).map((lane) => nest.element(lane, loop('r', turns)))) > 0
-  const grid = overThreads(writer, 'i', wide ? size / vectorWidth : size)
-  const lanes = wide ? lanesOf('i', size) : [index]
-  const folded = writeFold(
-    writer,
-    nest,
-    turns,
-    lanes.map((lane) => nest.element(lane, loop('r', turns))),
+    gain(lanesOf('i', size).map((lane) => ofTurn(lane, loop('r', turns)))) > 0
+
+  const grid = overThreads(writer, 'i', across ? size / vectorWidth : size)
+  const rows = across ? lanesOf('i', size) : [index]
+  const places = along ? lanesOf('r', turns) : [loop('r', turns)]
+  const often = along ? turns / vectorWidth : turns
+  for (const [k, fold] of folds.entries()) {
+    const name = folds.length === 1 ? 'folded' : `folded${k}`
+    const before = results.slice(0, k)
+    const lanes = across
+      ? rows.map((row) => fold.element(row, places[0]!, before))
+      : places.map((turn) => fold.element(index, turn, before))
+    writeFold(writer, fold, name, often, lanes)
+    if (along) writer.define(results[k]!, joinLanes(writer, fold, name), 1)
+    else writer.define(results[k]!, name, across ? 4 : 1)
+  }
+  const perRow = finish(rows[0]!, results).length
+  storeLanes(
+    rows,
+    (row) => finish(row, results),
+    (k, lanes) => store(k, 'i', lanes),
   )
-  const result = scalar.reduced(nest.identity.dtype)
-  writer.define(result, folded, wide ? 4 : 1)
-  store(
-    'i',
-    lanes.map((lane) => nest.finish(lane, result)),
-  )
-  return { ...grid, storesVectors: wide }
+  if (hasEach) {
+    const elements = places.map((turn) => each(index, turn, results))
+    const flat = plus(times(index, turns), places[0]!)
+    for (const k of elements[0]!.keys())
+      writer.hoist(
+        elements.map((outputs) => outputs[k]!),
+        'r',
+      )
+    writer.loop('r', often, () => {
+      const at = writer.index(along ? quarter(flat) : flat)
+      for (const k of elements[0]!.keys())
+        store(
+          perRow + k,
+          at,
+          elements.map((outputs) => outputs[k]!),
+        )
+    })
+  }
+  return { ...grid, storesVectors: (k) => (k < perRow ? across : along) }
+}
+
+/** One result from the four that the lanes of a fold came to. */
+function joinLanes(writer: Writer, { combine, identity }: Fold, name: string): string {
+  const parts = ['x', 'y', 'z', 'w'].map((part) => {
+    const lane = scalar.reduced(identity.dtype)
+    writer.define(lane, `${name}.${part}`, 1)
+    return lane
+  })
+  const [x, y, z, w] = parts as [Scalar, Scalar, Scalar, Scalar]
+  return writer.spell([combine(combine(x, y), combine(z, w))]).text
 }
 
 /** Turns a thread adds up before it starts another partial sum, so that rounding errors grow with a square root. */
 const blockOfTurns = 64
 
-/** Folds the lanes over a loop `r`, and returns the name of the result. */
-function writeFold(writer: Writer, nest: ReduceNest, turns: number, lanes: readonly Scalar[]): string {
+/** Folds the lanes over a loop `r`, into a variable called `name`. */
+function writeFold(
+  writer: Writer,
+  { combine, identity: zero }: Fold,
+  name: string,
+  turns: number,
+  lanes: readonly Scalar[],
+): void {
   const width = lanes.length === vectorWidth ? 4 : 1
-  const { dtype } = nest.identity
+  const { dtype } = zero
   const type = typeName(dtype, width)
-  const identity = writer.spell([nest.identity])
+  const identity = writer.spell([zero])
   writer.hoist(lanes, 'r')
   const accumulate = (into: string, next: Scalar, nextWidth: 1 | 4, text?: string): void => {
     const sum = scalar.reduced(dtype)
     writer.define(sum, into, width)
     if (text !== undefined) writer.define(next, text, nextWidth)
-    writer.line(`${into} = ${widen(writer.spell([nest.combine(sum, next)]), dtype, width)};`)
+    writer.line(`${into} = ${widen(writer.spell([combine(sum, next)]), dtype, width)};`)
   }
   const turn = (into: string): void => {
     const spelled = writer.spell(lanes)
     accumulate(into, scalar.reduced(dtype), spelled.width, spelled.text)
   }
-  writer.line(`var folded = ${type}(${identity.text});`)
+  writer.line(`var ${name} = ${type}(${identity.text});`)
   if (turns <= 2 * blockOfTurns) {
-    writer.loop('r', turns, () => turn('folded'))
-    return 'folded'
+    writer.loop('r', turns, () => turn(name))
+    return
   }
   writer.block(`for (var start = 0u; start < ${turns}u; start += ${blockOfTurns}u)`, () => {
     writer.line(`var part = ${type}(${identity.text});`)
     writer.block(`for (var r = start; r < min(start + ${blockOfTurns}u, ${turns}u); r++)`, () => turn('part'))
-    accumulate('folded', scalar.reduced(dtype), width, 'part')
+    accumulate(name, scalar.reduced(dtype), width, 'part')
   })
-  return 'folded'
 }
 
 /** Loads saved by taking four lanes at once: neighbours count for it, scattered elements against it. */

@@ -4,7 +4,7 @@
 import { type Affine, loop, plus, times, whole } from '../../affine.ts'
 import type { Scalar } from '../../scalar.ts'
 import * as scalar from '../../scalar.ts'
-import type { ProductNest } from '../kernels.ts'
+import type { ProductNest, Sum } from '../kernels.ts'
 import {
   type Body,
   isVector,
@@ -99,14 +99,12 @@ function operand(
 }
 
 export function writeProduct(writer: Writer, nest: ProductNest, store: Store): Body {
-  const { batch, rows, columns, depth } = nest
+  const { batch, rows, columns } = nest
   const { height, width } = tileOf(nest)
   const [tilesDown, tilesAcross] = [Math.ceil(rows / height), Math.ceil(columns / width)]
-  const steps = depth % vectorWidth === 0 ? vectorWidth : 1
   const b = loop('b', batch)
   const row = (k: number): Affine => plus(times(loop('m', tilesDown), height), whole(k))
   const column = (k: number): Affine => plus(times(loop('n', tilesAcross), width), whole(k))
-  const step = (k: number): Affine => plus(times(loop('k', depth / steps), steps), whole(k))
 
   const threads = tilesDown * tilesAcross * batch
   const across = Math.min(8, 2 ** Math.ceil(Math.log2(tilesAcross)))
@@ -123,31 +121,48 @@ export function writeProduct(writer: Writer, nest: ProductNest, store: Store): B
   ]
   if (guards.length > 0) writer.line(`if (${guards.join(' || ')}) { return; }`)
 
-  const left = operand(writer, 'x', height, steps, (side, k) => nest.lhs(b, row(side), step(k)))
-  const right = operand(writer, 'y', width, steps, (side, k) => nest.rhs(b, column(side), step(k)))
-  const dots = left.direction === 'depth' && right.direction === 'depth'
-  const wide = !dots && width % vectorWidth === 0
-  const columnsOfSums = range(wide ? width / vectorWidth : width)
-  const type = wide ? 'vec4<f32>' : 'f32'
-  for (const m of range(height)) writer.line(columnsOfSums.map((n) => `var sum${m}_${n}: ${type};`).join(' '))
-  left.hoist()
-  right.hoist()
-  writer.loop('k', depth / steps, () => {
-    left.fetch()
-    right.fetch()
+  /** Writes the loop over the depth of a sum; its results are then known by the texts of their elements, or of four together. */
+  const writeSum = ({ depth, lhs, rhs }: Sum, name: string) => {
+    const steps = depth % vectorWidth === 0 ? vectorWidth : 1
+    const step = (k: number): Affine => plus(times(loop('k', depth / steps), steps), whole(k))
+    const left = operand(writer, 'x', height, steps, (side, k) => lhs(b, row(side), step(k)))
+    const right = operand(writer, 'y', width, steps, (side, k) => rhs(b, column(side), step(k)))
+    const dots = left.direction === 'depth' && right.direction === 'depth'
+    const wide = !dots && width % vectorWidth === 0
+    const columnsOfSums = range(wide ? width / vectorWidth : width)
+    const type = wide ? 'vec4<f32>' : 'f32'
     for (const m of range(height))
-      for (const n of columnsOfSums) {
-        const sum = `sum${m}_${n}`
-        if (dots) writer.line(`${sum} += dot(${left.steps(m)}, ${right.steps(n)});`)
-        else
-          for (const k of range(steps)) {
-            const y = wide ? right.vector(n, k) : right.element(n, k)
-            writer.line(
-              `${sum} = fma(${wide ? `vec4<f32>(${left.element(m, k)})` : left.element(m, k)}, ${y}, ${sum});`,
-            )
-          }
-      }
-  })
+      writer.line(columnsOfSums.map((n) => `var ${name}${m}_${n}: ${type};`).join(' '))
+    left.hoist()
+    right.hoist()
+    writer.loop('k', depth / steps, () => {
+      left.fetch()
+      right.fetch()
+      for (const m of range(height))
+        for (const n of columnsOfSums) {
+          const sum = `${name}${m}_${n}`
+          if (dots) writer.line(`${sum} += dot(${left.steps(m)}, ${right.steps(n)});`)
+          else
+            for (const k of range(steps)) {
+              const y = wide ? right.vector(n, k) : right.element(n, k)
+              writer.line(
+                `${sum} = fma(${wide ? `vec4<f32>(${left.element(m, k)})` : left.element(m, k)}, ${y}, ${sum});`,
+              )
+            }
+        }
+    })
+    const element = (m: number, n: number): string =>
+      wide ? `${name}${m}_${n >> 2}.${part[n % 4]}` : `${name}${m}_${n}`
+    const vector = (m: number, quad: number): string =>
+      wide
+        ? `${name}${m}_${quad}`
+        : `vec4<f32>(${range(vectorWidth)
+            .map((k) => element(m, vectorWidth * quad + k))
+            .join(', ')})`
+    return { element, vector }
+  }
+  const names = nest.sums.map((_, k) => (nest.sums.length === 1 ? 'sum' : `sum${k}_`))
+  const found = nest.sums.map((sum, k) => writeSum(sum, names[k]!))
 
   // The sums are stored in a loop, so that an epilogue is written once; its bound depends on the tile, or drivers unroll it.
   const place = (quad: number): Affine[] =>
@@ -159,32 +174,35 @@ export function writeProduct(writer: Writer, nest: ProductNest, store: Store): B
     width % vectorWidth === 0 && columns % vectorWidth === 0 && isVector(place(vectorWidth))
   const lanes = storesVectors ? vectorWidth : 1
   const stored = width / lanes
-  const sumOf = (m: number, n: number): string => (wide ? `sum${m}_${n >> 2}.${part[n % 4]}` : `sum${m}_${n}`)
-  const entries = range(height).flatMap((m) =>
-    range(stored).map((quad) => {
-      if (!storesVectors) return sumOf(m, quad)
-      if (wide) return `sum${m}_${quad}`
-      return `vec4<f32>(${range(vectorWidth)
-        .map((k) => sumOf(m, vectorWidth * quad + k))
-        .join(', ')})`
-    }),
-  )
   const storedType = storesVectors ? 'vec4<f32>' : 'f32'
-  writer.line(`var sums = array<${storedType}, ${entries.length}>(`)
-  for (const m of range(height)) writer.line(`  ${entries.slice(m * stored, (m + 1) * stored).join(', ')},`)
-  writer.line(');')
+  const listOf = (k: number): string => (nest.sums.length === 1 ? 'sums' : `sums${k}`)
+  for (const [k, { element, vector }] of found.entries()) {
+    writer.line(`var ${listOf(k)} = array<${storedType}, ${height * stored}>(`)
+    for (const m of range(height)) {
+      const entries = range(stored).map((n) => (storesVectors ? vector(m, n) : element(m, n)))
+      writer.line(`  ${entries.join(', ')},`)
+    }
+    writer.line(');')
+  }
   const rowsHere = `min(${height}u, ${rows}u - m * ${height}u)`
   writer.block(`for (var r = 0u; r < ${rowsHere} * ${stored}u; r++)`, () => {
     writer.line(`let row = ${quotientText('r', stored)};`)
     writer.line(`let column = ${remainderText('r', stored)};`)
     const write = (): void => {
       const at = place(lanes)
-      const sum = scalar.reduced('f32')
-      writer.define(sum, 'sums[r]', storesVectors ? 4 : 1)
-      store(
-        writer.index(storesVectors ? quarter(at[0]!) : at[0]!),
-        at.map((place) => nest.finish(place, sum)),
-      )
+      const sums = found.map((_, k) => {
+        const sum = scalar.reduced('f32')
+        writer.define(sum, `${listOf(k)}[r]`, storesVectors ? 4 : 1)
+        return sum
+      })
+      const where = writer.index(storesVectors ? quarter(at[0]!) : at[0]!)
+      const elements = at.map((place) => nest.finish(place, sums))
+      for (const k of elements[0]!.keys())
+        store(
+          k,
+          where,
+          elements.map((outputs) => outputs[k]!),
+        )
     }
     if (columns % width === 0) write()
     else writer.block(`if (${writer.index(storedColumn(lanes))} < ${columns}u)`, write)
@@ -192,6 +210,6 @@ export function writeProduct(writer: Writer, nest: ProductNest, store: Store): B
   return {
     workgroup: [across, down, deep],
     workgroups: [Math.ceil(tilesAcross / across), Math.ceil(tilesDown / down), Math.ceil(batch / deep)],
-    storesVectors,
+    storesVectors: () => storesVectors,
   }
 }

@@ -20,11 +20,12 @@ const infix = new Set(['+', '-', '*', '/', '%', '&', '|', '^', '<<', '>>', '==',
 export interface Body {
   readonly workgroup: readonly number[]
   readonly workgroups: readonly [number, number, number]
-  readonly storesVectors: boolean
+  /** Whether an output is written by four elements at a time. */
+  storesVectors(output: number): boolean
 }
 
-/** Writes the lanes of a result to a place. */
-export type Store = (at: string, lanes: readonly Scalar[]) => void
+/** Writes the lanes of an output to a place in it. */
+export type Store = (output: number, at: string, lanes: readonly Scalar[]) => void
 
 /** How an array input is bound: by elements, or by vectors of four. */
 export type Grain = 'element' | 'vector'
