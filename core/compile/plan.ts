@@ -119,7 +119,7 @@ function worksOf(graph: Graph, maxArrays: number, slices: Slices | null): Work[]
     const { lower } = group.root.primitive
     if (lower.kind === 'loop') return loopWorks(group.root, maxArrays, slices)
     if (lower.kind === 'host') return hostWorks(group.root, slices)
-    if (group.root.outputs[0]!.aval.size === 0) return []
+    if (group.outputs.every(({ aval }) => aval.size === 0)) return []
     const { key, variables } = signature(group, slices)
     const equal = known.get(key)
     if (equal === undefined) {
