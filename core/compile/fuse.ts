@@ -62,9 +62,12 @@ class OpenGroup {
   readonly external = new Set<Var>()
   readonly root: Equation
   space: Space
+  /** Its place in an order in which the groups can run. */
+  rank: number
 
-  constructor(root: Equation) {
+  constructor(root: Equation, rank: number) {
     this.root = root
+    this.rank = rank
     this.space = { size: sizeOfResult(root), turns: null, kind: inOrder, long: false }
     for (const output of root.outputs) this.outputs.add(output)
   }
@@ -107,42 +110,32 @@ class OpenGroup {
 
   /** The cells become rows of so many cells each. */
   split(fold: Fold, long: boolean): void {
-    for (const [equation, fact] of this.members)
-      this.members.set(equation, {
-        ...fact,
-        level: 'row',
-        aligned: fact.aligned && fact.level === 'cell',
-        turns: fold.turns,
-      })
-    this.space = { size: this.space.size, turns: fold.turns, kind: fold.kind, long }
+    this.#adopt({ size: this.space.size, turns: fold.turns, kind: fold.kind, long }, true)
   }
 
   /** The cells that are there are those of rows. */
   join(turns: number): void {
-    this.space = { size: this.space.size / turns, turns, kind: inOrder, long: false }
+    this.#adopt({ size: this.space.size / turns, turns, kind: inOrder, long: false }, false)
   }
 
   /** Takes over everything from a group over the same loops. */
   absorb(other: OpenGroup): void {
-    if (this.isFlat && !other.isFlat) {
-      this.#widen(other.space)
-    } else if (other.isFlat) other.#widen(this.space)
+    const [flat, space] = this.isFlat ? [this, other.space] : [other, this.space]
+    if (flat.isFlat)
+      flat.#adopt(space, space.turns !== null && space.turns !== 1 && flat.space.size === space.size)
     for (const [equation, fact] of other.members) this.add(equation, fact)
     for (const anchor of other.anchors) this.anchors.add(anchor)
     for (const output of other.outputs) this.outputs.add(output)
   }
 
-  /** Gives a flat group the loops of another whose cells, or rows, its cells are. */
-  #widen(space: Space): void {
-    const { size, turns } = space
-    if (turns !== null && this.space.size === size && turns !== 1)
-      for (const [equation, fact] of this.members)
-        this.members.set(equation, {
-          ...fact,
-          level: fact.level === 'operand' ? fact.level : 'row',
-          aligned: fact.aligned && fact.level === 'cell',
-          turns,
-        })
+  /** Gives a flat group other loops; its cells are theirs, or become their rows. */
+  #adopt(space: Space, asRows: boolean): void {
+    for (const [equation, fact] of this.members) {
+      const isCell = fact.level === 'cell'
+      const aligned = fact.aligned && (isCell || (!asRows && fact.turns === space.turns))
+      if (asRows) this.members.set(equation, { ...fact, level: 'row', aligned, turns: space.turns })
+      else this.members.set(equation, { ...fact, aligned })
+    }
     this.space = space
   }
 }
@@ -178,6 +171,7 @@ class Fusion {
   /** The groups that an equation is in: several for what each reader does again. */
   readonly #homes = new Map<Equation, Set<OpenGroup>>()
   readonly #open = new Set<OpenGroup>()
+  #started = 0
 
   constructor({ equations, outputs }: Graph, maxArrays: number) {
     this.#maxArrays = maxArrays
@@ -229,7 +223,7 @@ class Fusion {
   groups(): Group[] {
     for (const equation of this.#equations.toReversed()) this.#place(equation)
     this.#shareReads()
-    return this.#inOrder().map((group) => this.#close(group))
+    return [...this.#open].sort((a, b) => a.rank - b.rank).map((group) => this.#close(group))
   }
 
   #isStored(equation: Equation): boolean {
@@ -273,17 +267,15 @@ class Fusion {
       const merged = others.filter((other) => this.#mayMerge(only, other) && this.#merge(only, other))
       if (merged.length > 0) return this.#hosts(equation)
     }
-    const others = [...this.#waitingFor(equation)]
-    const host = places.find((group) =>
-      others.every((other) => other === group || !this.#reaches(other, group)),
-    )
+    const first = Math.min(...[...this.#waitingFor(equation)].map(({ rank }) => rank))
+    const host = places.find(({ rank }) => rank === first) // the others can wait for it
     if (host === undefined) return []
     for (const output of equation.outputs) host.outputs.add(output)
     return [host]
   }
 
   #start(equation: Equation): void {
-    const group = new OpenGroup(equation)
+    const group = new OpenGroup(equation, -this.#started++)
     this.#open.add(group)
     this.#homes.set(equation, new Set())
     this.#enter(group, equation, { level: 'cell', aligned: true, reads: 1, turns: null })
@@ -396,11 +388,17 @@ class Fusion {
     if (one.members.size + other.members.size > maxMembers) return false
     if (!haveSameLoops(one, other) || one.anchors.size + other.anchors.size > maxSums) return false
     if (one.width([...other.members.keys()], other.outputs) > this.#maxArrays) return false
-    return !this.#reaches(one, other) && !this.#reaches(other, one)
+    const [a, b] = one.rank < other.rank ? [one, other] : [other, one]
+    return !this.#after(a, b.rank).has(b)
   }
 
-  /** Makes `other` part of `group`. */
+  /** Makes `other` part of `group`. What waits for either now waits for both, so some of the groups between them move. */
   #merge(group: OpenGroup, other: OpenGroup): true {
+    const [a, b] = group.rank < other.rank ? [group, other] : [other, group]
+    const byRank = (groups: Iterable<OpenGroup>): OpenGroup[] => [...groups].sort((a, b) => a.rank - b.rank)
+    const [before, after] = [byRank(this.#before(b, a.rank)), byRank(this.#after(a, b.rank))]
+    const ranks = [a, b, ...before, ...after].map(({ rank }) => rank).sort((a, b) => a - b)
+    for (const [k, moved] of [...before, group, ...after].entries()) moved.rank = ranks[k]!
     group.absorb(other)
     this.#open.delete(other)
     for (const equation of other.members.keys()) {
@@ -411,28 +409,27 @@ class Fusion {
     return true
   }
 
-  /** Whether what `from` stores is needed, by way of whatever, for `to`. */
-  #reaches(from: OpenGroup, to: OpenGroup): boolean {
-    const seen = new Set<OpenGroup>([from])
-    const end = this.#lastOf(to)
-    const waiting = [from]
-    for (let group = waiting.pop(); group !== undefined; group = waiting.pop())
-      for (const output of group.outputs) {
-        const producer = this.#producers.get(output)!
-        if (this.#positions.get(producer)! > end) continue
-        for (const next of this.#waitingFor(producer)) {
-          if (next === to && next !== group) return true
-          if (!seen.has(next)) waiting.push(next)
-          seen.add(next)
-        }
-      }
-    return false
+  /** The groups of no higher rank than `last` that wait, by way of whatever, for `group`. */
+  #after(group: OpenGroup, last: number): Set<OpenGroup> {
+    return reach(
+      group,
+      ({ rank }) => rank <= last,
+      (group) => [...group.outputs].flatMap((output) => [...this.#waitingFor(this.#producers.get(output)!)]),
+    )
   }
 
-  #lastOf(group: OpenGroup): number {
-    let last = 0
-    for (const equation of group.members.keys()) last = Math.max(last, this.#positions.get(equation)!)
-    return last
+  /** The groups of no lower rank than `first` that `group` waits for, by way of whatever. */
+  #before(group: OpenGroup, first: number): Set<OpenGroup> {
+    return reach(
+      group,
+      ({ rank }) => rank >= first,
+      ({ external, root: { guard } }) =>
+        [...external, ...(guard ? [guard] : [])].flatMap((input) => {
+          const producer = this.#producers.get(input)
+          const homes = producer && this.#homes.get(producer)
+          return homes ? [...homes].filter(({ outputs }) => outputs.has(input)) : []
+        }),
+    )
   }
 
   /** Kernels that read the same arrays over the same loops become one. */
@@ -458,27 +455,6 @@ class Fusion {
             this.#merge(group, other)
   }
 
-  /** The groups, each after those whose results it reads. */
-  #inOrder(): OpenGroup[] {
-    const done = new Set<OpenGroup>()
-    const list: OpenGroup[] = []
-    const makers = new Map<Var, OpenGroup>()
-    for (const group of this.#open) for (const output of group.outputs) makers.set(output, group)
-    const visit = (group: OpenGroup): void => {
-      if (done.has(group)) return
-      done.add(group)
-      const { guard } = group.root
-      for (const input of guard ? [...group.external, guard] : group.external) {
-        const maker = makers.get(input)
-        if (maker !== undefined) visit(maker)
-      }
-      list.push(group)
-    }
-    const last = new Map([...this.#open].map((group) => [group, this.#lastOf(group)]))
-    for (const group of [...this.#open].sort((a, b) => last.get(a)! - last.get(b)!)) visit(group)
-    return list
-  }
-
   #close(group: OpenGroup): Group {
     const position = (equation: Equation): number => this.#positions.get(equation)!
     const members = [...group.members.keys()].sort((a, b) => position(b) - position(a))
@@ -494,6 +470,23 @@ class Fusion {
       rows: turns === null ? null : { size, turns },
     }
   }
+}
+
+/** What can be reached from a group by steps to groups that are allowed, without the group itself. */
+function reach(
+  from: OpenGroup,
+  allowed: (group: OpenGroup) => boolean,
+  step: (group: OpenGroup) => readonly OpenGroup[],
+): Set<OpenGroup> {
+  const found = new Set<OpenGroup>()
+  const waiting = [from]
+  for (let group = waiting.pop(); group !== undefined; group = waiting.pop())
+    for (const next of step(group))
+      if (next !== from && !found.has(next) && allowed(next)) {
+        found.add(next)
+        waiting.push(next)
+      }
+  return found
 }
 
 /** Whether a loop is still skipped inside `group` when its guard is false. */
