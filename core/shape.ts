@@ -57,6 +57,9 @@ export class Aval {
   }
 }
 
+/** Whether two types print alike. */
+export const sameType = (a: Aval, b: Aval): boolean => a === b || (a.weak === b.weak && a.equals(b))
+
 /** NumPy's rule: axes are matched from the right, and 1 stretches. */
 export function broadcastShapes(op: string, a: Shape, b: Shape): Shape {
   if (sameShape(a, b)) return a
