@@ -5,6 +5,7 @@ import './gpu.ts'
 import { bufferUsage, type Choice, chooseAdapter, mapMode, shaderStage } from './adapter.ts'
 import { collect } from './collect.ts'
 import { CompileError, DeviceError, DeviceLostError, OutOfMemoryError, type Text } from './errors.ts'
+import { expectNews } from './polling.ts'
 
 /** What the device did and holds since it was opened. */
 export interface DeviceStatistics {
@@ -115,6 +116,7 @@ export class Device {
 
   /** What the promise brings, unless the device fails before; it may then never settle, or with a lesser error. */
   until<T>(promise: Promise<T>): Promise<T> {
+    expectNews()
     return new Promise((resolve, reject) => {
       if (this.failure !== null) {
         promise.catch(() => {})
