@@ -36,17 +36,18 @@ export const jvpGraph = (
     graph,
     inputs,
     captured.map((primal) => ({ primal, tangent: null })),
-    ({ primitive, params }, duals) => {
+    ({ primitive, params, outputs: types }, duals) => {
       const primals = duals.map(({ primal }) => primal)
       const tangents = duals.map(({ tangent }) => tangent)
       const pair = (outputs: readonly Value[], tangents: readonly MaybeZero[]): Dual[] =>
         outputs.map((primal, k) => ({ primal, tangent: tangents[k] ?? null }))
-      if (tangents.every((tangent) => tangent === null)) return pair(bind(primitive, primals, params), [])
+      if (tangents.every((tangent) => tangent === null))
+        return pair(bind(primitive, primals, params, types), [])
       if (typeof primitive.jvp !== 'function') {
         const both = primitive.jvp.together(tangents, primals, params, apart)
         return pair(both.outputs, both.tangents)
       }
-      const outputs = bind(primitive, primals, params)
+      const outputs = bind(primitive, primals, params, types)
       return pair(outputs, primitive.jvp(tangents, primals, outputs, params))
     },
     constantOf,

@@ -69,7 +69,7 @@ export function transposeGraph(
   const linear = graph.equations.filter(({ primitive, inputs, params, outputs, source }) => {
     const operands = inputs.flatMap((atom) => knownValue(atom) ?? [])
     if (operands.length < inputs.length) return true
-    const results = withLine(source, () => bind(primitive, operands, params))
+    const results = withLine(source, () => bind(primitive, operands, params, outputs))
     for (const [k, output] of outputs.entries()) values.set(output, results[k]!)
     return false
   })
@@ -112,7 +112,7 @@ export const evaluateGraph = (
     graph,
     inputs,
     captured,
-    ({ primitive, params }, inputs) => bind(primitive, inputs, params),
+    ({ primitive, params, outputs }, inputs) => bind(primitive, inputs, params, outputs),
     ({ value, aval }) => new Constant(value, aval),
   )
 

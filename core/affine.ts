@@ -28,25 +28,29 @@ interface Term {
 }
 
 /** `offset + Σ by · atom`, terms in the order of their keys. Never negative. */
-export interface Affine {
+export class Affine {
   readonly offset: number
   readonly terms: readonly Term[]
-  readonly key: string
-}
+  #key: string | undefined
 
-function affine(offset: number, terms: readonly Term[]): Affine {
-  const sorted = terms.filter(({ by }) => by !== 0).sort((a, b) => (a.atom.key < b.atom.key ? -1 : 1))
-  return {
-    offset,
-    terms: sorted,
-    key: [...sorted.map(({ atom, by }) => `${by}*${atom.key}`), offset].join('+'),
+  /** The terms are in order already, and none is zero. */
+  constructor(offset: number, terms: readonly Term[]) {
+    this.offset = offset
+    this.terms = terms
+  }
+
+  /** Equal indices have equal keys. Few are asked for theirs. */
+  get key(): string {
+    this.#key ??= this.terms.reduce((text, { atom, by }) => `${text}${by}*${atom.key}+`, '') + this.offset
+    return this.#key
   }
 }
 
-const ofAtom = (atom: IndexAtom): Affine => (atom.extent === 1 ? whole(0) : affine(0, [{ atom, by: 1 }]))
+const none: readonly Term[] = []
+const ofAtom = (atom: IndexAtom): Affine => new Affine(0, atom.extent === 1 ? none : [{ atom, by: 1 }])
 
 /** A constant index. */
-export const whole = (offset: number): Affine => affine(offset, [])
+export const whole = (offset: number): Affine => new Affine(offset, none)
 
 /** The counter of a loop of `extent` turns. */
 export const loop = (name: string, extent: number): Affine =>
@@ -61,17 +65,39 @@ export const largest = (index: Affine): number =>
   index.terms.reduce((sum, { atom, by }) => sum + by * (atom.extent - 1), index.offset)
 
 export function plus(a: Affine, b: Affine): Affine {
-  const byKey = new Map<string, Term>()
-  for (const { atom, by } of [...a.terms, ...b.terms])
-    byKey.set(atom.key, { atom, by: by + (byKey.get(atom.key)?.by ?? 0) })
-  return rejoin(a.offset + b.offset, [...byKey.values()])
+  if (b.terms.length === 0) return b.offset === 0 ? a : new Affine(a.offset + b.offset, a.terms)
+  if (a.terms.length === 0) return a.offset === 0 ? b : new Affine(a.offset + b.offset, b.terms)
+  return rejoin(a.offset + b.offset, merged(a.terms, b.terms))
 }
 
-export const times = (a: Affine, factor: number): Affine =>
-  affine(
+/** Terms of two sums together, those of one atom as one. */
+function merged(a: readonly Term[], b: readonly Term[]): Term[] {
+  const terms: Term[] = []
+  for (let [i, j] = [0, 0]; i < a.length || j < b.length; ) {
+    const [left, right] = [a[i], b[j]]
+    if (left?.atom.key === right?.atom.key) {
+      if (left!.by + right!.by !== 0) terms.push({ atom: left!.atom, by: left!.by + right!.by })
+      i++
+      j++
+    } else if (right === undefined || (left !== undefined && left.atom.key < right.atom.key)) {
+      terms.push(left!)
+      i++
+    } else {
+      terms.push(right)
+      j++
+    }
+  }
+  return terms
+}
+
+export function times(a: Affine, factor: number): Affine {
+  if (factor === 1) return a
+  if (factor === 0) return whole(0)
+  return new Affine(
     a.offset * factor,
     a.terms.map(({ atom, by }) => ({ atom, by: by * factor })),
   )
+}
 
 /** Undoes a division: `x % a + a·(x / a)` is `x`, and `x % a + a·((x / a) % b)` is `x % ab`. */
 function rejoin(offset: number, terms: readonly Term[]): Affine {
@@ -84,7 +110,7 @@ function rejoin(offset: number, terms: readonly Term[]): Affine {
       return ofAtom(atom).key === upper.key || (atom.kind === 'remainder' && atom.of.key === upper.key)
     })
     if (high === undefined) continue
-    const rest = affine(
+    const rest = new Affine(
       offset,
       terms.filter((term) => term !== low && term !== high),
     )
@@ -92,18 +118,18 @@ function rejoin(offset: number, terms: readonly Term[]): Affine {
     const joined = isWhole ? of : remainder(of, by * (high.atom as IndexAtom & { kind: 'remainder' }).by)
     return plus(rest, times(joined, low.by))
   }
-  return affine(offset, terms)
+  return new Affine(offset, terms)
 }
 
 const gcd = (a: number, b: number): number => (b === 0 ? a : gcd(b, a % b))
 
 /** Splits `index` in a multiple of `by` and a rest that has no part divisible by it. */
 function splitBy(index: Affine, by: number): { readonly multiple: Affine; readonly rest: Affine } {
-  const multiple = affine(
+  const multiple = new Affine(
     Math.floor(index.offset / by),
     index.terms.flatMap(({ atom, by: scale }) => (scale % by === 0 ? [{ atom, by: scale / by }] : [])),
   )
-  const rest = affine(
+  const rest = new Affine(
     index.offset % by,
     index.terms.filter(({ by: scale }) => scale % by !== 0),
   )
@@ -145,20 +171,21 @@ export function remainder(index: Affine, by: number): Affine {
 
 /** An index in two: the terms that `test` accepts, and the others with the offset. */
 export function partition(index: Affine, test: (term: Affine) => boolean): readonly [Affine, Affine] {
-  const chosen = index.terms.filter((term) => test(affine(0, [term])))
+  const chosen = index.terms.filter((term) => test(new Affine(0, [term])))
   const others = index.terms.filter((term) => !chosen.includes(term))
-  return [affine(0, chosen), affine(index.offset, others)]
+  return [new Affine(0, chosen), new Affine(index.offset, others)]
 }
 
 /** An index whose parts that are read from data are replaced by `f` of them, which must be the same numbers. */
-export const mapValues = (index: Affine, f: (value: Scalar) => Scalar): Affine => ({
-  ...index,
-  terms: index.terms.map(({ atom, by }) => {
-    if (atom.kind === 'loop') return { atom, by }
-    if (atom.kind === 'value') return { atom: { ...atom, value: f(atom.value) }, by }
-    return { atom: { ...atom, of: mapValues(atom.of, f) }, by }
-  }),
-})
+export const mapValues = (index: Affine, f: (value: Scalar) => Scalar): Affine =>
+  new Affine(
+    index.offset,
+    index.terms.map(({ atom, by }) => {
+      if (atom.kind === 'loop') return { atom, by }
+      if (atom.kind === 'value') return { atom: { ...atom, value: f(atom.value) }, by }
+      return { atom: { ...atom, of: mapValues(atom.of, f) }, by }
+    }),
+  )
 
 /** The flat, row-major position of `index` in an array of `shape`. */
 export function flatten(index: readonly Affine[], shape: readonly number[]): Affine {

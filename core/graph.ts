@@ -58,12 +58,19 @@ export function interpret<C>(
   literal: (literal: Literal) => C,
 ): C[] {
   const values = new Map<Var, C>()
-  for (const [k, variable] of graph.inputs.entries()) values.set(variable, inputs[k]!)
-  for (const [k, variable] of graph.captures.entries()) values.set(variable, captures[k]!)
+  const define = (variables: readonly Var[], given: readonly C[]): void => {
+    for (let k = 0; k < variables.length; k++) values.set(variables[k]!, given[k]!)
+  }
   const read = (atom: Atom): C => (atom instanceof Literal ? literal(atom) : values.get(atom)!)
+  define(graph.inputs, inputs)
+  define(graph.captures, captures)
   for (const equation of graph.equations) {
-    const outputs = withLine(equation.source, () => apply(equation, equation.inputs.map(read)))
-    for (const [k, variable] of equation.outputs.entries()) values.set(variable, outputs[k]!)
+    const operands = equation.inputs.map(read)
+    const { source } = equation
+    define(
+      equation.outputs,
+      source === undefined ? apply(equation, operands) : withLine(source, () => apply(equation, operands)),
+    )
   }
   return graph.outputs.map(read)
 }
@@ -75,9 +82,11 @@ export const closed = ({ inputs, captures, ...graph }: Graph): Graph => ({
   captures: [],
 })
 
+const letters = 'abcdefghijklmnopqrstuvwxyz'
+
 /** a, b, …, z, aa, ab, … */
 function nameOf(index: number): string {
-  const letter = String.fromCharCode(97 + (index % 26))
+  const letter = letters[index % 26]!
   return index < 26 ? letter : nameOf(Math.floor(index / 26) - 1) + letter
 }
 
@@ -97,10 +106,10 @@ const effects = new WeakMap<Graph, boolean>()
 
 /** Whether running an equation does something besides computing its results. */
 export const hasEffect = ({ primitive, params }: Equation): boolean =>
-  primitive.effect === true ||
-  Object.values(params)
-    .flat()
-    .some((value) => isGraph(value) && graphHasEffect(value))
+  primitive.effect === true || Object.values(params).some(holdsEffect)
+
+const holdsEffect = (value: unknown): boolean =>
+  Array.isArray(value) ? value.some(holdsEffect) : isGraph(value) && graphHasEffect(value)
 
 /** Whether anything in a graph, or in the graphs within it, has an effect. */
 export function graphHasEffect(graph: Graph): boolean {
@@ -112,11 +121,12 @@ export function graphHasEffect(graph: Graph): boolean {
 const graphTexts = new WeakMap<Graph, string>()
 
 function showParam(value: unknown): string {
+  if (typeof value === 'number') return Object.is(value, -0) ? '-0' : String(value)
   if (Array.isArray(value)) return `(${value.map(showParam).join(',')})`
   if (typeof value === 'function') return `${value.name || 'function'}#${identityOf(value)}`
   if (isGraph(value)) return printGraph(value).replaceAll('\n', '\n  ')
-  if (typeof value === 'object' && value !== null) return `{${showParams(value as Params, ' ')}}`
-  return Object.is(value, -0) ? '-0' : String(value)
+  if (typeof value === 'object' && value !== null) return `{${showParams(value as Params)}}`
+  return String(value)
 }
 
 export const showLiteral = ({ value, aval }: Literal): string => {
@@ -124,12 +134,19 @@ export const showLiteral = ({ value, aval }: Literal): string => {
   return aval.shape.length === 0 && aval.dtype === 'f32' ? digits : `${digits}:${aval}`
 }
 
+const paramTexts = new WeakMap<Params, string>()
+
 /** Parameters as text; equal ones have the same text. */
-export const showParams = (params: Params, between = ' '): string =>
-  Object.entries(params)
+export function showParams(params: Params): string {
+  const known = paramTexts.get(params)
+  if (known !== undefined) return known
+  const text = Object.entries(params)
     .filter(([, value]) => !(value instanceof Unprinted))
     .map(([name, value]) => `${name}=${showParam(value)}`)
-    .join(between)
+    .join(' ')
+  paramTexts.set(params, text)
+  return text
+}
 
 /** The program as text, one equation a line. Two graphs that compute the same in the same way print alike. */
 export function printGraph(graph: Graph): string {
@@ -143,8 +160,9 @@ export function printGraph(graph: Graph): string {
 function write(graph: Graph): string {
   const names = new Map<Var, string>()
   const define = (variable: Var): string => {
-    names.set(variable, nameOf(names.size))
-    return `${names.get(variable)}: ${variable.aval}`
+    const name = nameOf(names.size)
+    names.set(variable, name)
+    return `${name}: ${variable.aval}`
   }
   const use = (atom: Atom): string => (atom instanceof Literal ? showLiteral(atom) : names.get(atom)!)
   const inputs = graph.inputs.map(define).join(', ')

@@ -6,8 +6,10 @@ import { compile } from './compile/index.ts'
 import { launch, Program, type Storage } from './device/index.ts'
 import { type Graph, graphHasEffect, Literal, printGraph } from './graph.ts'
 import { keyOf } from './identity.ts'
+import { leavesLike } from './levels.ts'
 import { notesLines } from './lines.ts'
 import { traceCounter } from './retrace.ts'
+import { type Aval, sameType } from './shape.ts'
 import { callSite } from './source.ts'
 import { materialize, Tensor } from './tensor.ts'
 import { escaped, isTracing, setEvaluate, type Traced, Tracer, toValue, trace } from './trace.ts'
@@ -62,20 +64,31 @@ function evaluateAs<T>(name: string, operands: readonly Value[], f: () => T): T 
   const { graph, captured, rebuild } = trace(name, f, [])
   for (const value of captured) {
     const operand = operands.indexOf(value)
-    requireUsable(name, value, operand < 0 ? 'a captured array' : `operand ${operand}`)
+    requireUsable(name, value, () => (operand < 0 ? 'a captured array' : `operand ${operand}`))
   }
   return rebuild(execute(name, programOf(graph), graph, captured, []))
 }
 
 setEvaluate(evaluateAs)
 
-function requireUsable(op: string, value: Value, what: string): void {
+function requireUsable(op: string, value: Value, what: () => string): void {
   if (value instanceof Tensor && value.storage.gone !== null)
-    throw new Error(`${op}: ${what} ${value.storage.gone}`)
+    throw new Error(`${op}: ${what()} ${value.storage.gone}`)
   if (value instanceof Tracer) throw escaped(op, value)
 }
 
 const leafRemedy = 'pass arrays, numbers or trees of them, or name the argument in staticArgnums'
+
+/** A function compiled for arguments of some structure and types. */
+interface Compiled<R> extends Traced<R> {
+  readonly program: Program
+  readonly leavesOf: (args: unknown) => unknown[] | null
+  readonly types: readonly Aval[]
+  /** What else it is compiled for, as text. */
+  readonly situation: string
+  /** The leaves whose memory a call may reuse. */
+  readonly donated: readonly number[]
+}
 
 /** What `jit` may assume of arguments. */
 export interface JitOptions {
@@ -105,31 +118,46 @@ export function jit<A extends readonly unknown[], R>(
   for (const k of [...staticArgnums, ...donate])
     if (!Number.isInteger(k) || k < 0)
       throw new RangeError(`${name}: there is no argument ${k}; count from 0`)
-  const compiled = new Map<string, Traced<R> & { readonly program: Program }>()
+  const compiled = new Map<string, Compiled<R>>()
   const count = traceCounter(name)
+  let last: Compiled<R> | undefined
   return (...args) => {
     if (isTracing()) return f(...args)
     const dynamic = args.map((arg, k) => (staticArgnums.includes(k) ? null : arg))
-    const places: string[] = []
-    const inputs = leavesWithPath(dynamic).map(({ path: [k, ...path], leaf }) => {
-      const what = path.length > 0 ? `"${showPath(path)}" of argument ${k}` : `argument ${k}`
-      const value = toValue(leaf, () => `${name}: ${what}`, leafRemedy)
-      requireUsable(name, value, what)
-      places.push(what)
+    const like = last?.leavesOf(dynamic) ?? null
+    const inputs = (like ?? leaves(dynamic)).map((leaf, k) => {
+      const value = toValue(leaf, () => `${name}: ${placesOf(dynamic)[k]}`, leafRemedy)
+      requireUsable(name, value, () => placesOf(dynamic)[k]!)
       return value
     })
     const statics = staticArgnums.map((k) => keyOf(args[k]))
-    const key = [structure(dynamic), inputs.map(({ aval }) => String(aval)), statics, notesLines()].join(';')
-    const known = compiled.get(key)
-    const entry = known ?? traceProgram(name, f, args, dynamic, staticArgnums)
-    compiled.set(key, entry)
-    if (known === undefined)
-      count({
-        arrays: inputs.map(({ aval }, k) => [places[k]!, String(aval)]),
-        statics: statics.map((text, k) => [`static argument ${staticArgnums[k]}`, text]),
-      })
-    for (const value of entry.captured) requireUsable(name, value, 'a captured array')
-    const donated = donate.flatMap((k) => leaves(dynamic[k])).filter((leaf) => leaf instanceof Tensor)
+    const situation = [...statics, notesLines()].join(';')
+    let entry = last
+    if (
+      entry === undefined ||
+      like === null ||
+      entry.situation !== situation ||
+      !entry.types.every((type, k) => sameType(type, inputs[k]!.aval))
+    ) {
+      const types = inputs.map(({ aval }) => aval)
+      const key = [structure(dynamic), types, situation].join(';')
+      entry = compiled.get(key)
+      if (entry === undefined) {
+        const traced = traceProgram(name, f, args, dynamic, staticArgnums)
+        const owners = leavesWithPath(dynamic).map(({ path: [k] }) => k as number)
+        const donated = donate.flatMap((k) => owners.flatMap((owner, leaf) => (owner === k ? [leaf] : [])))
+        entry = { ...traced, leavesOf: leavesLike(dynamic), types, situation, donated }
+        compiled.set(key, entry)
+        const places = placesOf(dynamic)
+        count({
+          arrays: types.map((type, k) => [places[k]!, String(type)]),
+          statics: statics.map((text, k) => [`static argument ${staticArgnums[k]}`, text]),
+        })
+      }
+      last = entry
+    }
+    for (const value of entry.captured) requireUsable(name, value, () => 'a captured array')
+    const donated = entry.donated.map((k) => inputs[k]!).filter((input) => input instanceof Tensor)
     const outputs = execute(
       name,
       entry.program,
@@ -142,6 +170,12 @@ export function jit<A extends readonly unknown[], R>(
     return entry.rebuild(outputs)
   }
 }
+
+/** Where the leaves of arguments are, for errors. */
+const placesOf = (args: readonly unknown[]): string[] =>
+  leavesWithPath(args).map(({ path: [k, ...path] }) =>
+    path.length > 0 ? `"${showPath(path)}" of argument ${k}` : `argument ${k}`,
+  )
 
 /** Traces `f` at the dynamic arguments; the static ones, null among those, are what they are. */
 function traceProgram<A extends readonly unknown[], R>(

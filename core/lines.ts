@@ -51,6 +51,7 @@ const warned = new Set<string>()
  */
 export function warnOfUnusedBools({ equations, outputs }: Graph): void {
   const asked = equations.filter(({ source }) => source?.isDerived === false)
+  if (asked.length === 0) return
   const used = new Set([...outputs, ...equations.flatMap(({ inputs }) => inputs)])
   const last = new Map(asked.map((equation) => [equation.source?.line, equation]))
   for (const [line, { primitive, outputs }] of last) {

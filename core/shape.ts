@@ -20,7 +20,7 @@ export function stridesOf(shape: Shape): number[] {
 }
 
 export const sameShape = (a: Shape, b: Shape): boolean =>
-  a.length === b.length && a.every((extent, axis) => extent === b[axis])
+  a === b || (a.length === b.length && a.every((extent, axis) => extent === b[axis]))
 
 /**
  * The type of an array: its shape and dtype, and no elements. Prints as `f32[8,64]`; a weak one, whose dtype gives way to that
@@ -57,8 +57,12 @@ export class Aval {
   }
 }
 
+/** Whether two types print alike. */
+export const sameType = (a: Aval, b: Aval): boolean => a === b || (a.weak === b.weak && a.equals(b))
+
 /** NumPy's rule: axes are matched from the right, and 1 stretches. */
 export function broadcastShapes(op: string, a: Shape, b: Shape): Shape {
+  if (sameShape(a, b)) return a
   const rank = Math.max(a.length, b.length)
   return Array.from({ length: rank }, (_, axis) => {
     const left = a[axis - rank + a.length] ?? 1

@@ -21,7 +21,7 @@ export class Tensor extends Value {
   /** `words` are the elements as the device holds them, or null if a program will make them; `origin` is for errors. */
   constructor(aval: Aval, words: Words | null, origin: Origin) {
     super(aval)
-    this.storage = new Storage(aval.bytes, String(aval), words, origin)
+    this.storage = new Storage(aval.bytes, aval, words, origin)
     adopt(this.storage, currentScope())
     forgotten.register(this, this.storage)
   }

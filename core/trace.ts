@@ -42,6 +42,8 @@ export class Tracer extends Value {
   }
 }
 
+const avalIn = ({ aval }: Value): Aval => aval
+
 let opened = 0
 
 /** Collects the equations of one trace. Later builders are inside earlier ones. */
@@ -59,22 +61,20 @@ export class Builder {
     return new Tracer(this, variable)
   }
 
-  emit(primitive: Primitive, inputs: readonly Value[], params: Params): Tracer[] {
-    const outputs = primitive
-      .type(
-        inputs.map(({ aval }) => aval),
-        params,
-      )
-      .map((aval) => new Var(aval))
+  /** Records an equation; `types` are those of its results, for who knows them from a graph that has it already. */
+  emit(
+    primitive: Primitive,
+    inputs: readonly Value[],
+    params: Params,
+    types: readonly { readonly aval: Aval }[] | null = null,
+  ): Tracer[] {
+    const outputs = types
+      ? types.map(({ aval }) => new Var(aval))
+      : primitive.type(inputs.map(avalIn), params).map((aval) => new Var(aval))
+    const equation = { primitive, inputs: inputs.map((value) => this.#atom(value)), params, outputs }
+    const guard = this.#guard && { guard: this.#atom(this.#guard) as Var }
     const source = sourceNow()
-    this.#equations.push({
-      primitive,
-      inputs: inputs.map((value) => this.#atom(value)),
-      params,
-      outputs,
-      ...(this.#guard && { guard: this.#atom(this.#guard) as Var }),
-      ...(source !== undefined && { source }),
-    })
+    this.#equations.push(guard || source ? { ...equation, ...guard, ...(source && { source }) } : equation)
     return outputs.map((variable) => new Tracer(this, variable))
   }
 
@@ -138,8 +138,16 @@ export const setEvaluate = (evaluate: Evaluate): void => {
   evaluateNow = evaluate
 }
 
-/** Applies a primitive: records it in the trace it belongs to, or runs it now. */
-export function bind<P>(primitive: Primitive<P>, inputs: readonly Value[], params: P): readonly Value[] {
+/**
+ * Applies a primitive: records it in the trace it belongs to, or runs it now. `types` are those of the results where a graph
+ * that has this equation says them.
+ */
+export function bind<P>(
+  primitive: Primitive<P>,
+  inputs: readonly Value[],
+  params: P,
+  types: readonly { readonly aval: Aval }[] | null = null,
+): readonly Value[] {
   let builder = current
   for (const input of inputs) {
     if (!(input instanceof Tracer)) continue
@@ -148,7 +156,7 @@ export function bind<P>(primitive: Primitive<P>, inputs: readonly Value[], param
   }
   const rules = primitive as unknown as Primitive
   if (builder === null) return evaluateNow(primitive.name, inputs, () => bind(primitive, inputs, params))
-  return builder.emit(rules, inputs, params as Params)
+  return builder.emit(rules, inputs, params as Params, types)
 }
 
 /** A value from what a caller may pass: a value, a boolean, or a number, which is a weak f32. */

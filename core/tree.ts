@@ -2,7 +2,7 @@
 // leaves alone is a leaf, save instances of registered classes; `null` and `undefined` hold no leaf. Keys are visited in
 // sorted order, as in JAX.
 
-import { keyOf } from './identity.ts'
+import { isEmpty, type Level, open, registered } from './levels.ts'
 
 /** The keys from the root to a leaf. */
 export type Path = readonly (string | number)[]
@@ -41,11 +41,6 @@ export interface ClassRules<T, C extends Branch | object, S> {
   unflatten(data: S, children: C): T
 }
 
-const registered = new Map<
-  object,
-  { readonly name: string; readonly rules: ClassRules<object, object, unknown> }
->()
-
 /**
  * Makes the instances of a class branches of trees: transforms and `map` go to their children, and results are instances
  * again. Subclasses are registered for themselves. Static data are compared as plain data, or by which object they are.
@@ -80,43 +75,6 @@ export function register<T extends object, C extends Branch | object, S>(
   })
 }
 
-/** One level of a tree: `kind` is equal for nodes that differ in no more than their keys and children. */
-interface Level {
-  readonly kind: string
-  readonly keys: readonly (string | number)[]
-  readonly children: readonly unknown[]
-  rebuild(children: readonly unknown[]): unknown
-}
-
-/** A node as a branch, or null where it is a leaf. */
-function open(node: unknown): Level | null {
-  if (Array.isArray(node))
-    return { kind: '[', keys: [...node.keys()], children: node, rebuild: (children) => children }
-  if (typeof node !== 'object' || node === null) return null
-  const prototype = Object.getPrototypeOf(node)
-  if (prototype === Object.prototype || prototype === null) {
-    const keys = Object.keys(node).sort()
-    const rebuild = (children: readonly unknown[]): unknown =>
-      Object.fromEntries(keys.map((key, k) => [key, children[k]]))
-    return { kind: '{', keys, children: keys.map((key) => (node as Record<string, unknown>)[key]), rebuild }
-  }
-  const found = registered.get(prototype)
-  if (found === undefined) return null
-  const [children, data] = found.rules.flatten(node)
-  const inner = open(children)
-  if (inner === null)
-    throw new TypeError(
-      `tree.register: flatten of ${found.name} gives children that are no branch; return [children, data] with an array or object of children`,
-    )
-  return {
-    ...inner,
-    kind: `${found.name}${keyOf(prototype)}(${data === undefined ? '' : keyOf(data)})${inner.kind}`,
-    rebuild: (children) => found.rules.unflatten(data, inner.rebuild(children) as object),
-  }
-}
-
-const isEmpty = (node: unknown): node is null | undefined => node === null || node === undefined
-
 /** The children of a branch by their keys, in order; `null` for a leaf. */
 export function children(node: unknown): ReadonlyMap<string | number, unknown> | null {
   const level = open(node)
@@ -140,7 +98,17 @@ export function leavesWithPath(tree: unknown): { readonly path: Path; readonly l
 }
 
 /** The leaves in order. */
-export const leaves = (tree: unknown): unknown[] => leavesWithPath(tree).map(({ leaf }) => leaf)
+export function leaves(tree: unknown): unknown[] {
+  const found: unknown[] = []
+  const visit = (node: unknown): void => {
+    if (isEmpty(node)) return
+    const level = open(node)
+    if (level === null) found.push(node)
+    else level.children.forEach(visit)
+  }
+  visit(tree)
+  return found
+}
 
 /** The paths of the leaves, as text, in order. */
 export const paths = (tree: unknown): string[] => leavesWithPath(tree).map(({ path }) => showPath(path))
@@ -245,7 +213,12 @@ export function map<T, L = LeafOf<T>, R = unknown>(
 /** A tree shaped like `tree` with the given leaves. */
 export function unflatten<T, R>(tree: T, newLeaves: readonly R[]): MapLeaves<T, LeafOf<T>, R> {
   let next = 0
-  const built = mapWithPath(() => newLeaves[next++], tree)
+  const build = (node: unknown): unknown => {
+    if (isEmpty(node)) return node
+    const level = open(node)
+    return level === null ? newLeaves[next++] : level.rebuild(level.children.map(build))
+  }
+  const built = build(tree)
   if (next !== newLeaves.length)
     throw new TypeError(
       `tree.unflatten: the tree has ${next} leaves but ${newLeaves.length} were given; give one for each`,

@@ -19,7 +19,7 @@ import {
 } from 'cotangent/peft'
 import { alpacaPrompt, type Batch, batches, type EncodedRow, encodeRow, type Row, readJsonl } from './data.ts'
 import { readOptions } from './options.ts'
-import { type Curve, lossSvg } from './plot.ts'
+import type { Curve } from './plot.ts'
 import { colors, report, say, showProgress } from './terminal.ts'
 
 const options = readOptions(process.argv)
@@ -37,13 +37,15 @@ async function main(): Promise<void> {
   const { method, rank, shared, alpha, steps, batch, length, out } = options
   const first = method === 'rasa' ? null : lora({ rank, alpha })
   const second = method === 'lora' ? null : rasa({ rank, shared, alpha })
-  const { name, software } = await deviceReport()
+  const opening = deviceReport() // meanwhile the files are read
+  opening.catch(() => {})
   const model = await llama.load(options.model)
   const tokenizer = await loadTokenizer(options.model)
   const rows = await loadRows(tokenizer, model.config)
   await mkdir(out, { recursive: true }).catch((error: NodeJS.ErrnoException) => {
     throw new Error(`start: the folder ${out} cannot be made (${error.code}); choose another with --out`)
   })
+  const { name, software } = await opening
   say('device', `${software ? 'software' : 'GPU'}: ${name}`)
   say('model', `${countElements(model.params)} numbers in ${tree.leaves(model.params).length} arrays`)
   say('data', `${rows.train.length} rows to learn, ${rows.heldout.length * batch} held out`)
@@ -61,6 +63,7 @@ async function main(): Promise<void> {
         (out, inputs, layers) => rank * (out + inputs) + rank - shared + layers * shared,
       ),
     )
+  const { lossSvg } = await import('./plot.ts') // half of what there is to load, so not before it is needed
   await writeFileAtomic(`${options.out}/loss.svg`, lossSvg(curves))
   say('plot', `${options.out}/loss.svg`)
   say('time', `${((performance.now() - began) / 1000).toFixed(0)} s`)

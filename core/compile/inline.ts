@@ -31,12 +31,12 @@ function write(
     graph,
     inputs,
     captures,
-    ({ primitive, params }, inputs) => {
+    ({ primitive, params, outputs }, inputs) => {
       const { lower, expand } = primitive
       if (lower.kind === 'inline') return write(builder, lower.graph(params), inputs, [], guard)
       if (lower.kind !== 'branches')
         return builder.record(
-          () => expand?.(inputs, params) ?? builder.emit(primitive, inputs, params),
+          () => expand?.(inputs, params) ?? builder.emit(primitive, inputs, params, outputs),
           guard,
         )
       const [choice, ...operands] = inputs as [Value, ...Value[]]

@@ -3,6 +3,7 @@
 // and what came of it stays readable in `candidates`. Node's modules are imported when Node is there, not before.
 
 import './gpu.ts'
+import { spreadPolling } from './polling.ts'
 
 /** Where an adapter comes from. */
 export type AdapterSource = 'given' | 'navigator' | 'system' | 'swiftshader'
@@ -103,6 +104,7 @@ async function ask(key: string): Promise<GPUAdapter | null> {
   const { create } = await import('webgpu')
   const gpu = gpus.get(key) ?? create(['disable-dawn-features=timestamp_quantization'])
   gpus.set(key, gpu)
+  spreadPolling()
   return gpu.requestAdapter({ powerPreference: 'high-performance' })
 }
 

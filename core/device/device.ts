@@ -4,7 +4,8 @@
 import './gpu.ts'
 import { bufferUsage, type Choice, chooseAdapter, mapMode, shaderStage } from './adapter.ts'
 import { collect } from './collect.ts'
-import { CompileError, DeviceError, DeviceLostError, OutOfMemoryError } from './errors.ts'
+import { CompileError, DeviceError, DeviceLostError, OutOfMemoryError, type Text } from './errors.ts'
+import { expectNews } from './polling.ts'
 
 /** What the device did and holds since it was opened. */
 export interface DeviceStatistics {
@@ -49,16 +50,20 @@ const wantedLimits = [
   'maxComputeWorkgroupStorageSize',
 ] as const
 
+const sizeFor = (bytes: number): number => Math.max(1, Math.ceil(bytes / granule)) * granule
+
 export class Device {
   readonly gpu: GPUDevice
   readonly choice: Choice
   /** Arrays that one kernel may bind. */
   readonly maxArrays: number
+  /** Bytes that one array may have. */
+  readonly #maxBytes: number
   failure: DeviceError | null = null
-  readonly #free = new Map<number, GPUBuffer[]>()
+  readonly #free = new Map<number, Set<GPUBuffer>>()
   readonly #pipelines = new Map<string, Promise<GPUComputePipeline>>()
   readonly #layouts = new Map<string, GPUBindGroupLayout>()
-  readonly #ids = new WeakMap<GPUBuffer, number>()
+  readonly #sizes = new WeakMap<GPUBuffer, number>()
   readonly #inFlight: Promise<unknown>[] = []
   readonly #waiting = new Set<(error: Error) => void>()
   readonly #counts = {
@@ -69,14 +74,15 @@ export class Device {
     pooledBytes: 0,
     peakBytes: 0,
     plannedBytes: 0,
-    buffers: 0,
   }
   #collectAt = { bytes: calmBytes, buffers: calmBuffers }
 
   private constructor(gpu: GPUDevice, choice: Choice) {
     this.gpu = gpu
     this.choice = choice
-    this.maxArrays = gpu.limits.maxStorageBuffersPerShaderStage
+    const { maxStorageBuffersPerShaderStage, maxBufferSize, maxStorageBufferBindingSize } = gpu.limits
+    this.maxArrays = maxStorageBuffersPerShaderStage
+    this.#maxBytes = Math.min(maxBufferSize, maxStorageBufferBindingSize)
     gpu.addEventListener('uncapturederror', ({ error }) => {
       const { message } = error
       const { liveBytes } = this.#counts
@@ -110,6 +116,7 @@ export class Device {
 
   /** What the promise brings, unless the device fails before; it may then never settle, or with a lesser error. */
   until<T>(promise: Promise<T>): Promise<T> {
+    expectNews()
     return new Promise((resolve, reject) => {
       if (this.failure !== null) {
         promise.catch(() => {})
@@ -153,8 +160,7 @@ export class Device {
   }
 
   get statistics(): DeviceStatistics {
-    const { buffers: _, ...counts } = this.#counts
-    return { ...counts, pipelines: this.#pipelines.size }
+    return { ...this.#counts, pipelines: this.#pipelines.size }
   }
 
   /** Rejects once anything has gone wrong on the device. */
@@ -163,11 +169,11 @@ export class Device {
   }
 
   /** Fails where an array of so many bytes cannot be, whatever memory there is. */
-  requireFit(bytes: number, what: string): void {
-    const { maxBufferSize, maxStorageBufferBindingSize } = this.gpu.limits
-    const limit = Math.min(maxBufferSize, maxStorageBufferBindingSize)
+  requireFit(bytes: number, what: Text): void {
     const { liveBytes } = this.#counts
-    if (bytes > limit) throw new OutOfMemoryError({ wanted: what, wantedBytes: bytes, limit, liveBytes })
+    const limit = this.#maxBytes
+    if (bytes > limit)
+      throw new OutOfMemoryError({ wanted: String(what), wantedBytes: bytes, limit, liveBytes })
   }
 
   /** Notes what the intermediates of a program take. */
@@ -176,15 +182,27 @@ export class Device {
   }
 
   /** A buffer of at least `bytes` whose contents are arbitrary. `what` it is for goes into the error if there is none. */
-  async allocate(bytes: number, what: string): Promise<GPUBuffer> {
+  async allocate(bytes: number, what: Text): Promise<GPUBuffer> {
     this.requireFit(bytes, what)
-    const size = Math.max(1, Math.ceil(bytes / granule)) * granule
-    const counts = this.#counts
+    const size = sizeFor(bytes)
+    const { liveBytes, liveBuffers } = this.#counts
     const { bytes: many, buffers } = this.#collectAt
-    if (counts.liveBytes + size > many || counts.liveBuffers >= buffers) await this.#collect()
-    const pooled = this.#free.get(size)?.pop()
-    if (pooled !== undefined) counts.pooledBytes -= size
-    const buffer = pooled ?? (await this.#create(size, what))
+    if (liveBytes + size > many || liveBuffers >= buffers) await this.#collect()
+    for (const buffer of this.#free.get(size) ?? []) return this.#take(buffer, size)
+    const buffer = await this.#create(size, what)
+    this.#sizes.set(buffer, size)
+    return this.#take(buffer, size)
+  }
+
+  /** This very buffer for an array of so many bytes, if it is free and of that size. */
+  again(buffer: GPUBuffer | undefined, bytes: number): GPUBuffer | undefined {
+    const size = sizeFor(bytes)
+    return buffer && this.#free.get(size)?.has(buffer) ? this.#take(buffer, size) : undefined
+  }
+
+  #take(buffer: GPUBuffer, size: number): GPUBuffer {
+    const counts = this.#counts
+    if (this.#free.get(size)?.delete(buffer)) counts.pooledBytes -= size
     counts.liveBytes += size
     counts.liveBuffers += 1
     counts.peakBytes = Math.max(counts.peakBytes, counts.liveBytes + counts.pooledBytes)
@@ -202,7 +220,7 @@ export class Device {
   }
 
   /** A new buffer. The system may refuse a large one; then all that can be freed is, and it is asked again. */
-  async #create(size: number, what: string): Promise<GPUBuffer> {
+  async #create(size: number, what: Text): Promise<GPUBuffer> {
     if (size < largeBytes) return this.gpu.createBuffer({ size, usage: storageUsage })
     const make = () => this.gpu.createBuffer({ size, usage: storageUsage })
     try {
@@ -211,7 +229,7 @@ export class Device {
       if (!(error instanceof OutOfMemoryError)) throw error
     }
     await collect()
-    for (const buffer of [...this.#free.values()].flat()) buffer.destroy()
+    for (const buffers of this.#free.values()) for (const buffer of buffers) buffer.destroy()
     this.#free.clear()
     this.#counts.pooledBytes = 0
     // Dawn frees what was destroyed when work submitted after that is done.
@@ -223,7 +241,7 @@ export class Device {
   }
 
   /** `f()`, where what it asks of the system may be refused. */
-  async #withMemory<T>(bytes: number, what: string, f: () => T): Promise<T> {
+  async #withMemory<T>(bytes: number, what: Text, f: () => T): Promise<T> {
     this.gpu.pushErrorScope('out-of-memory')
     let made: T
     let refused: string | undefined
@@ -234,11 +252,17 @@ export class Device {
     }
     if (refused === undefined) return made
     const { liveBytes } = this.#counts
-    throw new OutOfMemoryError({ wanted: what, wantedBytes: bytes, limit: null, liveBytes, cause: refused })
+    throw new OutOfMemoryError({
+      wanted: String(what),
+      wantedBytes: bytes,
+      limit: null,
+      liveBytes,
+      cause: refused,
+    })
   }
 
   /** Puts an array's words into a buffer. */
-  async write(buffer: GPUBuffer, data: ArrayBufferView, what: string): Promise<void> {
+  async write(buffer: GPUBuffer, data: ArrayBufferView, what: Text): Promise<void> {
     const put = () => this.gpu.queue.writeBuffer(buffer, 0, data as GPUAllowSharedBufferSource)
     if (data.byteLength < largeBytes) put()
     else await this.#withMemory(data.byteLength, what, put)
@@ -246,7 +270,7 @@ export class Device {
 
   /** Takes a buffer back. What was submitted before still finds its contents. */
   recycle(buffer: GPUBuffer): void {
-    const { size } = buffer
+    const size = this.#sizes.get(buffer)!
     this.#counts.liveBytes -= size
     this.#counts.liveBuffers -= 1
     if (this.failure !== null) return
@@ -255,16 +279,9 @@ export class Device {
       return
     }
     this.#counts.pooledBytes += size
-    const free = this.#free.get(size) ?? []
+    const free = this.#free.get(size) ?? new Set()
     this.#free.set(size, free)
-    free.push(buffer)
-  }
-
-  /** A number that tells buffers apart. */
-  idOf(buffer: GPUBuffer): number {
-    const known = this.#ids.get(buffer) ?? this.#counts.buffers++
-    this.#ids.set(buffer, known)
-    return known
+    free.add(buffer)
   }
 
   /** The layout of a kernel with `inputs` arrays to read and `outputs` to write. */
@@ -333,7 +350,7 @@ export class Device {
   }
 
   /** The first `bytes` of a buffer, when everything submitted so far has run: `copied` once that is asked for. */
-  async read(buffer: GPUBuffer, bytes: number, what: string): Promise<{ copied: Promise<ArrayBuffer> }> {
+  async read(buffer: GPUBuffer, bytes: number, what: Text): Promise<{ copied: Promise<ArrayBuffer> }> {
     const size = Math.max(4, bytes)
     const make = () => this.gpu.createBuffer({ size, usage: readUsage })
     const staging = size < largeBytes ? make() : await this.#withMemory(size, `a copy of ${what}`, make)

@@ -1,5 +1,10 @@
 // What can go wrong on a device, as types: each error says which array is missing, where it was asked for, and why.
 
+/** What is made text of for errors only. */
+export interface Text {
+  toString(): string
+}
+
 /** The array that an error is about. */
 export interface About {
   /** The function or operation that was to make it. */

@@ -59,8 +59,15 @@ export interface ProgramPlan {
 
 type Arrays = Readonly<Record<Place['kind'], readonly GPUBuffer[]>>
 
-/** Bind groups of one program before the oldest are forgotten. */
-const maxBindGroups = 8192
+/** A kernel on the device, and the bind groups for the arrays it ran on last, the oldest first. */
+interface Kernel {
+  readonly pipeline: GPUComputePipeline
+  readonly places: readonly Place[]
+  readonly bound: { readonly buffers: readonly GPUBuffer[]; readonly group: GPUBindGroup }[]
+}
+
+/** Bind groups of one kernel before the oldest is forgotten. */
+const maxBound = 16
 
 /** Commands are submitted when there are so many, so that a long loop does not fill the memory of the host. */
 const maxCommands = 16384
@@ -80,6 +87,7 @@ class Commands {
   readonly #device: Device
   #encoder: GPUCommandEncoder | null = null
   #pass: GPUComputePassEncoder | null = null
+  #pipeline: GPUComputePipeline | null = null
   #count = 0
   #dispatches = 0
 
@@ -88,10 +96,15 @@ class Commands {
   }
 
   dispatch(pipeline: GPUComputePipeline, group: GPUBindGroup, workgroups: DispatchStep['workgroups']): void {
-    this.#pass ??= this.#open().beginComputePass()
-    this.#pass.setPipeline(pipeline)
+    if (this.#pass === null) {
+      this.#pass = this.#open().beginComputePass()
+      this.#pipeline = null
+    }
+    if (this.#pipeline !== pipeline) this.#pass.setPipeline(pipeline)
+    this.#pipeline = pipeline
     this.#pass.setBindGroup(0, group)
-    this.#pass.dispatchWorkgroups(...workgroups)
+    const [x, y, z] = workgroups
+    this.#pass.dispatchWorkgroups(x, y, z)
     this.#dispatches++
     if (++this.#count >= maxCommands) this.submit()
   }
@@ -123,11 +136,10 @@ export class Program {
   readonly #compile: (maxArrays: number) => ProgramPlan
   #ready: Promise<{
     readonly plan: ProgramPlan
-    readonly pipelines: ReadonlyMap<DispatchStep, GPUComputePipeline>
+    readonly kernels: ReadonlyMap<DispatchStep, Kernel>
   }> | null = null
-  readonly #bindGroups = new Map<string, GPUBindGroup>()
   #device: Device | null = null
-  readonly #numbers = new Map<DispatchStep, number>()
+  #earlier: Readonly<Record<'output' | 'slot', readonly (readonly GPUBuffer[])[]>> = { output: [], slot: [] }
 
   constructor(compile: (maxArrays: number) => ProgramPlan) {
     this.#compile = compile
@@ -141,7 +153,6 @@ export class Program {
     if (this.#device !== device) {
       this.#device = device
       this.#ready = null
-      this.#bindGroups.clear()
     }
     this.#ready ??= (async () => {
       const plan = this.#compile(device.maxArrays)
@@ -151,61 +162,87 @@ export class Program {
           if (outputs[k]!.kind === 'slot')
             device.requireFit(bytes, `the intermediate ${type} of kernel ${name}`)
       device.planned(plan.slots.reduce((total, bytes) => total + bytes, 0))
-      const made = steps.map(
-        async (step) =>
-          [
-            step,
-            await device.pipeline(step.wgsl, step.name, step.inputs.length, step.outputs.length),
-          ] as const,
-      )
-      return { plan, pipelines: new Map(await Promise.all(made)) }
+      const made = steps.map(async (step): Promise<[DispatchStep, Kernel]> => {
+        const { wgsl, name, inputs, outputs } = step
+        const pipeline = await device.pipeline(wgsl, name, inputs.length, outputs.length)
+        return [step, { pipeline, places: [...inputs, ...outputs], bound: [] }]
+      })
+      return { plan, kernels: new Map(await Promise.all(made)) }
     })()
     return this.#ready
   }
 
   async run(device: Device, inputs: readonly GPUBuffer[], outputs: readonly GPUBuffer[]): Promise<void> {
-    const { plan, pipelines } = await this.#prepare(device)
-    const slots: GPUBuffer[] = []
-    const commands = new Commands(device)
+    const { plan, kernels } = await this.#prepare(device)
+    const slots = await this.buffers(device, 'slot', plan.slots, (k) =>
+      device.allocate(plan.slots[k]!, 'an intermediate result'),
+    )
     try {
-      for (const bytes of plan.slots) slots.push(await device.allocate(bytes, 'an intermediate result'))
-      const run = new Run(device, commands, (step, buffers) =>
-        commands.dispatch(pipelines.get(step)!, this.#bindGroup(device, step, buffers), step.workgroups),
-      )
+      const commands = new Commands(device)
+      const run = new Run(device, commands, (step, arrays) => {
+        const kernel = kernels.get(step)!
+        commands.dispatch(kernel.pipeline, bindGroup(device, step, kernel, arrays), step.workgroups)
+      })
       await run.steps(plan, { input: inputs, output: outputs, slot: slots })
       commands.submit()
     } finally {
-      for (const slot of slots.reverse()) device.recycle(slot)
+      for (const slot of slots) device.recycle(slot)
     }
   }
 
-  #bindGroup(device: Device, step: DispatchStep, buffers: readonly GPUBuffer[]): GPUBindGroup {
-    const number = this.#numbers.get(step) ?? this.#numbers.size
-    this.#numbers.set(step, number)
-    const key = `${number}:${buffers.map((buffer) => device.idOf(buffer))}`
-    const known = this.#bindGroups.get(key)
-    if (known !== undefined) return known
-    const made = device.gpu.createBindGroup({
-      layout: device.layout(step.inputs.length, step.outputs.length),
-      entries: buffers.map((buffer, binding) => ({ binding, resource: { buffer } })),
-    })
-    if (this.#bindGroups.size >= maxBindGroups) this.#bindGroups.clear()
-    this.#bindGroups.set(key, made)
-    return made
+  /**
+   * Buffers for the results or the slots of a run. Those of the last two runs are taken where they are free, since there are
+   * bind groups for them; the others are left to `allocate`.
+   */
+  async buffers(
+    device: Device,
+    kind: 'output' | 'slot',
+    sizes: readonly number[],
+    allocate: (k: number) => Promise<GPUBuffer>,
+  ): Promise<readonly GPUBuffer[]> {
+    const [older, old] = this.#earlier[kind]
+    const taken = sizes.map((bytes, k) => device.again(older?.[k], bytes) ?? device.again(old?.[k], bytes))
+    try {
+      for (let k = 0; k < taken.length; k++) taken[k] ??= await allocate(k)
+    } catch (error) {
+      for (const buffer of taken) if (buffer) device.recycle(buffer)
+      throw error
+    }
+    const buffers = taken as GPUBuffer[]
+    this.#earlier = { ...this.#earlier, [kind]: [old ?? buffers, buffers] }
+    return buffers
   }
+}
+
+/** The bind group of a kernel for the arrays it is dispatched on, known or new. */
+function bindGroup(
+  device: Device,
+  step: DispatchStep,
+  { places, bound }: Kernel,
+  arrays: Arrays,
+): GPUBindGroup {
+  for (const { buffers, group } of bound) {
+    let k = 0
+    while (k < places.length && buffers[k] === arrays[places[k]!.kind][places[k]!.index]) k++
+    if (k === places.length) return group
+  }
+  const buffers = places.map(({ kind, index }) => arrays[kind][index]!)
+  const group = device.gpu.createBindGroup({
+    layout: device.layout(step.inputs.length, step.outputs.length),
+    entries: buffers.map((buffer, binding) => ({ binding, resource: { buffer } })),
+  })
+  if (bound.length >= maxBound) bound.shift()
+  bound.push({ buffers, group })
+  return group
 }
 
 /** One run of a program. */
 class Run {
   readonly #device: Device
   readonly #commands: Commands
-  readonly #dispatch: (step: DispatchStep, buffers: readonly GPUBuffer[]) => void
+  readonly #dispatch: (step: DispatchStep, arrays: Arrays) => void
 
-  constructor(
-    device: Device,
-    commands: Commands,
-    dispatch: (step: DispatchStep, buffers: readonly GPUBuffer[]) => void,
-  ) {
+  constructor(device: Device, commands: Commands, dispatch: (step: DispatchStep, arrays: Arrays) => void) {
     this.#device = device
     this.#commands = commands
     this.#dispatch = dispatch
@@ -214,7 +251,7 @@ class Run {
   async steps({ steps }: ProgramPlan, arrays: Arrays): Promise<void> {
     const bufferOf = ({ kind, index }: Place): GPUBuffer => arrays[kind][index]!
     for (const step of steps) {
-      if (step.kind === 'dispatch') this.#dispatch(step, [...step.inputs, ...step.outputs].map(bufferOf))
+      if (step.kind === 'dispatch') this.#dispatch(step, arrays)
       else if (step.kind === 'copy') this.#commands.copy(bufferOf(step.from), bufferOf(step.to))
       else if (step.kind === 'host') await this.#host(step, bufferOf)
       else await this.#loop(step, bufferOf)

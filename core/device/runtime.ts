@@ -5,7 +5,7 @@ import './gpu.ts'
 import type { Words } from '../dtype.ts'
 import { type Site, showSite } from '../source.ts'
 import { type Device, type DeviceStatistics, openDevice } from './device.ts'
-import { type About, DeviceError } from './errors.ts'
+import { type About, DeviceError, type Text } from './errors.ts'
 import type { Program } from './program.ts'
 
 /** Where an array's words are: still on the host, to be computed, on the device, or nowhere any more. */
@@ -27,7 +27,7 @@ export interface Origin {
 export class Storage {
   readonly bytes: number
   /** What the array is, for errors. */
-  readonly what: string
+  readonly what: Text
   readonly origin: Origin
   state: State
   /** Why it must not be used any more. */
@@ -37,7 +37,7 @@ export class Storage {
   /** The scope that disposes of it; it lists what has memory still. */
   scope: Set<Storage> | null = null
 
-  constructor(bytes: number, what: string, data: Words | null, origin: Origin) {
+  constructor(bytes: number, what: Text, data: Words | null, origin: Origin) {
     this.bytes = bytes
     this.what = what
     this.origin = origin
@@ -48,10 +48,10 @@ export class Storage {
 /** A failure of the device as one about this array. */
 async function about(storage: Storage, error: unknown, fate: About['fate']): Promise<unknown> {
   if (!(error instanceof DeviceError)) return error
-  const { what: tensor, bytes, origin } = storage
+  const { what, bytes, origin } = storage
   return error.about({
     operation: origin.operation,
-    tensor,
+    tensor: String(what),
     bytes,
     source: await showSite(origin.site),
     fate,
@@ -83,8 +83,12 @@ const enqueue = <T>(work: (device: Device) => Promise<T>): Promise<T> =>
     }
   })
 
-/** The buffer of an argument, uploaded if it is still on the host. */
-async function bufferOf(device: Device, storage: Storage): Promise<GPUBuffer> {
+/** The buffer of an argument that is on the device. */
+const bufferOn = (device: Device, { state }: Storage): GPUBuffer | null =>
+  state.kind === 'device' && state.device === device ? state.buffer : null
+
+/** The buffer of any other argument, which is uploaded if it is still on the host. */
+async function upload(device: Device, storage: Storage): Promise<GPUBuffer> {
   const { state } = storage
   if (state.kind === 'failed') throw state.error
   if (state.kind === 'device') {
@@ -123,13 +127,14 @@ export function launch(
     for (const storage of held) unuse(storage)
   }
   enqueue(async (device) => {
-    const targets: GPUBuffer[] = []
+    let targets: readonly GPUBuffer[] = []
     try {
       await device.throttle()
       for (const output of outputs) device.requireFit(output.bytes, output.what)
       const sources: GPUBuffer[] = []
-      for (const input of inputs) sources.push(await bufferOf(device, input))
-      for (const output of outputs) targets.push(await allocate(device, output))
+      for (const input of inputs) sources.push(bufferOn(device, input) ?? (await upload(device, input)))
+      const sizes = outputs.map(({ bytes }) => bytes)
+      targets = await program.buffers(device, 'output', sizes, (k) => allocate(device, outputs[k]!))
       await program.run(device, sources, targets)
     } catch (error) {
       for (const target of targets) device.recycle(target)

@@ -11,11 +11,17 @@ import { batchFirst, broadcastTo, expandDims, ndArray, squeeze, sum } from './mo
 
 type ContractParams = { readonly spec: string }
 
+const parsed = new Map<string, Letters>()
+
 /** `ik,kj->ij` in its parts. */
 function parse(spec: string): Letters {
+  const known = parsed.get(spec)
+  if (known !== undefined) return known
   const [inputs, out] = spec.split('->') as [string, string]
   const [lhs, rhs] = inputs.split(',') as [string, string]
-  return { lhs, rhs, out }
+  const letters = { lhs, rhs, out }
+  parsed.set(spec, letters)
+  return letters
 }
 
 const format = ({ lhs, rhs, out }: Letters): string => `${lhs},${rhs}->${out}`

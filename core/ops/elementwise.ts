@@ -121,12 +121,13 @@ function batchElementwise<P>(
  */
 function commonType(xs: readonly ArrayLike[]): ElementType {
   const alone = xs.every((x) => typeof x === 'number')
-  const typeOf = (x: ArrayLike): ElementType => {
-    if (x instanceof Value) return x.aval
-    if (typeof x === 'boolean') return { dtype: 'bool', weak: false }
-    return { dtype: Number.isInteger(x) && !alone ? 'i32' : 'f32', weak: true }
-  }
-  return xs.map(typeOf).reduce(join)
+  return xs.map((x) => typeOf(x, alone)).reduce(join)
+}
+
+function typeOf(x: ArrayLike, alone: boolean): ElementType {
+  if (x instanceof Value) return x.aval
+  if (typeof x === 'boolean') return { dtype: 'bool', weak: false }
+  return { dtype: Number.isInteger(x) && !alone ? 'i32' : 'f32', weak: true }
 }
 
 /** The operands as arrays of one dtype and one shape. */
