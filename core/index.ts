@@ -45,6 +45,7 @@ export {
   type Primitive,
   single,
 } from './primitive.ts'
+export { type Profile, type ProfiledStep, type ProfileRow, profile } from './profile.ts'
 export * as random from './random.ts'
 export { reference } from './reference.ts'
 export { Aval, type Shape, sizeOf } from './shape.ts'

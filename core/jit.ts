@@ -3,10 +3,10 @@
 
 import { checkedGraph } from './check.ts'
 import { compile } from './compile/index.ts'
-import { launch, Program, type Storage } from './device/index.ts'
+import { currentTimer, launch, Program, type Storage } from './device/index.ts'
 import { type Graph, graphHasEffect, Literal, printGraph } from './graph.ts'
 import { keyOf } from './identity.ts'
-import { notesLines } from './lines.ts'
+import { notesLines, withLines } from './lines.ts'
 import { traceCounter } from './retrace.ts'
 import { callSite } from './source.ts'
 import { materialize, Tensor } from './tensor.ts'
@@ -19,6 +19,10 @@ const programs = new Map<string, Program>()
 const maxPrograms = 1024
 
 function programOf(traced: Graph): Program {
+  if (currentTimer() !== null) {
+    const graph = notesLines() ? checkedGraph(traced) : traced // equal programs have lines of their own
+    return new Program((maxInputs) => compile(graph, maxInputs))
+  }
   const graph = checkedGraph(traced)
   const text = printGraph(graph)
   const program = programs.get(text) ?? new Program((maxInputs) => compile(graph, maxInputs))
@@ -27,6 +31,10 @@ function programOf(traced: Graph): Program {
   if (programs.size > maxPrograms) programs.delete(programs.keys().next().value!)
   return program
 }
+
+/** Traces; with the user's lines for a profile, which shows them. */
+const traceNow: typeof trace = (op, f, args) =>
+  currentTimer() === null ? trace(op, f, args) : withLines(() => trace(op, f, args))
 
 /** Runs a program on its inputs and captures, and returns its results. */
 function execute(
@@ -59,7 +67,7 @@ export const evaluate = <T>(f: () => T, operation = 'evaluate'): T => evaluateAs
 /** The same, under a name; `operands` are told apart in errors. */
 function evaluateAs<T>(name: string, operands: readonly Value[], f: () => T): T {
   if (isTracing()) return f()
-  const { graph, captured, rebuild } = trace(name, f, [])
+  const { graph, captured, rebuild } = traceNow(name, f, [])
   for (const value of captured) {
     const operand = operands.indexOf(value)
     requireUsable(name, value, operand < 0 ? 'a captured array' : `operand ${operand}`)
@@ -119,7 +127,8 @@ export function jit<A extends readonly unknown[], R>(
       return value
     })
     const statics = staticArgnums.map((k) => keyOf(args[k]))
-    const key = [structure(dynamic), inputs.map(({ aval }) => String(aval)), statics, notesLines()].join(';')
+    const mode = [notesLines(), currentTimer() !== null]
+    const key = [structure(dynamic), inputs.map(({ aval }) => String(aval)), statics, mode].join(';')
     const known = compiled.get(key)
     const entry = known ?? traceProgram(name, f, args, dynamic, staticArgnums)
     compiled.set(key, entry)
@@ -153,6 +162,6 @@ function traceProgram<A extends readonly unknown[], R>(
 ): Traced<R> & { readonly program: Program } {
   const call = (...traced: readonly unknown[]): R =>
     f(...(traced.map((arg, k) => (staticArgnums.includes(k) ? args[k] : arg)) as unknown as A))
-  const traced = trace(name, call, dynamic)
+  const traced = traceNow(name, call, dynamic)
   return { ...traced, program: programOf(traced.graph) }
 }

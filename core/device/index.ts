@@ -3,6 +3,8 @@
 export type { Candidate } from './adapter.ts'
 export type { DeviceStatistics } from './device.ts'
 export { CompileError, DeviceError, DeviceLostError, OutOfMemoryError } from './errors.ts'
+export { type PeakRates, peakRates } from './peak.ts'
 export { Program } from './program.ts'
 export { type DeviceReport, deviceReport } from './report.ts'
 export { launch, type Origin, read, release, Storage, statistics, synchronize } from './runtime.ts'
+export { currentTimer, type Timed, withTimer } from './timer.ts'

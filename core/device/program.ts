@@ -3,6 +3,7 @@
 
 import './gpu.ts'
 import { type Device, openDevice } from './device.ts'
+import { Stamps, type TimedStep, type Timer } from './timer.ts'
 
 /** An array of a program: an argument, a result, or an intermediate in a slot. */
 interface Place {
@@ -10,15 +11,13 @@ interface Place {
   readonly index: number
 }
 
-interface DispatchStep {
+interface DispatchStep extends TimedStep {
   readonly kind: 'dispatch'
-  readonly name: string
   readonly wgsl: string
   readonly inputs: readonly Place[]
   readonly output: Place
   /** The type and the bytes of what it writes. */
   readonly result: { readonly type: string; readonly bytes: number }
-  readonly workgroups: readonly [number, number, number]
 }
 
 interface CopyStep {
@@ -48,6 +47,7 @@ interface HostStep {
   readonly inputs: readonly { readonly place: Place; readonly bytes: number }[]
   readonly outputs: readonly Place[]
   readonly guard: Place | null
+  about: TimedStep['about']
   run(words: readonly ArrayBuffer[]): readonly ArrayBufferView[]
 }
 
@@ -78,22 +78,32 @@ const dispatchesOf = ({ steps }: ProgramPlan): DispatchStep[] =>
 /** Commands on their way to the device. */
 class Commands {
   readonly #device: Device
+  readonly #timer: Timer | null
+  #stamps: Stamps | null = null
+  #timed: DispatchStep[] = []
   #encoder: GPUCommandEncoder | null = null
   #pass: GPUComputePassEncoder | null = null
   #count = 0
   #dispatches = 0
 
-  constructor(device: Device) {
+  constructor(device: Device, timer: Timer | null) {
     this.#device = device
+    this.#timer = timer
   }
 
-  dispatch(pipeline: GPUComputePipeline, group: GPUBindGroup, workgroups: DispatchStep['workgroups']): void {
+  dispatch(step: DispatchStep, pipeline: GPUComputePipeline, group: GPUBindGroup): void {
+    if (this.#timer !== null) {
+      this.#pass?.end()
+      this.#stamps ??= new Stamps(this.#device)
+      this.#pass = this.#open().beginComputePass(this.#stamps.pass(step.name))
+      this.#timed.push(step)
+    }
     this.#pass ??= this.#open().beginComputePass()
     this.#pass.setPipeline(pipeline)
     this.#pass.setBindGroup(0, group)
-    this.#pass.dispatchWorkgroups(...workgroups)
+    this.#pass.dispatchWorkgroups(...step.workgroups)
     this.#dispatches++
-    if (++this.#count >= maxCommands) this.submit()
+    if (++this.#count >= maxCommands || this.#stamps?.full) this.submit()
   }
 
   copy(from: GPUBuffer, to: GPUBuffer): void {
@@ -105,7 +115,13 @@ class Commands {
 
   submit(): void {
     this.#pass?.end()
-    if (this.#encoder !== null) this.#device.submit(this.#encoder.finish(), this.#dispatches)
+    if (this.#encoder !== null) {
+      const times = this.#stamps?.copy(this.#encoder)
+      this.#device.submit(this.#encoder.finish(), this.#dispatches)
+      if (times !== undefined) this.#timer?.take(this.#timed, times())
+    }
+    this.#stamps = null
+    this.#timed = []
     this.#pass = null
     this.#encoder = null
     this.#count = 0
@@ -158,14 +174,19 @@ export class Program {
     return this.#ready
   }
 
-  async run(device: Device, inputs: readonly GPUBuffer[], outputs: readonly GPUBuffer[]): Promise<void> {
+  async run(
+    device: Device,
+    inputs: readonly GPUBuffer[],
+    outputs: readonly GPUBuffer[],
+    timer: Timer | null,
+  ): Promise<void> {
     const { plan, pipelines } = await this.#prepare(device)
     const slots: GPUBuffer[] = []
-    const commands = new Commands(device)
+    const commands = new Commands(device, timer)
     try {
       for (const bytes of plan.slots) slots.push(await device.allocate(bytes, 'an intermediate result'))
-      const run = new Run(device, commands, (step, buffers) =>
-        commands.dispatch(pipelines.get(step)!, this.#bindGroup(device, step, buffers), step.workgroups),
+      const run = new Run(device, commands, timer, (step, buffers) =>
+        commands.dispatch(step, pipelines.get(step)!, this.#bindGroup(device, step, buffers)),
       )
       await run.steps(plan, { input: inputs, output: outputs, slot: slots })
       commands.submit()
@@ -194,15 +215,18 @@ export class Program {
 class Run {
   readonly #device: Device
   readonly #commands: Commands
+  readonly #timer: Timer | null
   readonly #dispatch: (step: DispatchStep, buffers: readonly GPUBuffer[]) => void
 
   constructor(
     device: Device,
     commands: Commands,
+    timer: Timer | null,
     dispatch: (step: DispatchStep, buffers: readonly GPUBuffer[]) => void,
   ) {
     this.#device = device
     this.#commands = commands
+    this.#timer = timer
     this.#dispatch = dispatch
   }
 
@@ -248,7 +272,10 @@ class Run {
     if (step.guard !== null && !(await this.#isTrue(bufferOf(step.guard)))) return
     this.#commands.submit()
     const words = step.inputs.map(({ place, bytes }) => this.#read(bufferOf(place), bytes, step.name))
-    const results = step.run(await Promise.all(words))
+    const given = await Promise.all(words)
+    const start = performance.now()
+    const results = step.run(given)
+    this.#timer?.onHost(step, start)
     for (const [k, data] of results.entries())
       if (data.byteLength > 0) await this.#device.write(bufferOf(step.outputs[k]!), data, step.name)
   }

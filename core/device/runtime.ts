@@ -7,6 +7,7 @@ import { type Site, showSite } from '../source.ts'
 import { type Device, type DeviceStatistics, openDevice } from './device.ts'
 import { type About, DeviceError } from './errors.ts'
 import type { Program } from './program.ts'
+import { currentTimer } from './timer.ts'
 
 /** Where an array's words are: still on the host, to be computed, on the device, or nowhere any more. */
 type State =
@@ -116,6 +117,7 @@ export function launch(
   outputs: readonly Storage[],
   donated: readonly Storage[],
 ): void {
+  const timer = currentTimer()
   const held = [...inputs, ...outputs, ...donated]
   for (const storage of held) storage.uses += 1
   const settle = (): void => {
@@ -130,7 +132,7 @@ export function launch(
       const sources: GPUBuffer[] = []
       for (const input of inputs) sources.push(await bufferOf(device, input))
       for (const output of outputs) targets.push(await allocate(device, output))
-      await program.run(device, sources, targets)
+      await program.run(device, sources, targets, timer)
     } catch (error) {
       for (const target of targets) device.recycle(target)
       throw error

@@ -1,0 +1,261 @@
+// `profile`: where the time of a function goes, kernel by kernel, by the device's own clock.
+
+import {
+  deviceReport,
+  type PeakRates,
+  peakRates,
+  synchronize,
+  type Timed,
+  withTimer,
+} from './device/index.ts'
+
+/** One dispatch of a kernel, or one step that the host does. */
+export interface ProfiledStep {
+  readonly kernel: string
+  /** `product`, `reduce` or `map`; `host` for work of the host. */
+  readonly kind: string
+  /** The main equation that it computes, as types. */
+  readonly equation: string
+  /** All equations that it computes, the main one first, without those that only move elements. */
+  readonly equations: readonly string[]
+  /** Your line that asked for it, `file:line:column`; for a derivative the line of what it is the derivative of. */
+  readonly line: string | null
+  readonly milliseconds: number
+  /** Operations on floats and bytes moved, in 10⁹ a second. Bytes count each array once, which caches may hold. */
+  readonly gflops: number
+  readonly gbps: number
+  /** The larger of the two as a share of the adapter's peak. */
+  readonly share: number
+  /** When it began, in milliseconds after the first. */
+  readonly start: number
+}
+
+/** All dispatches of one kernel. */
+export interface ProfileRow extends Omit<ProfiledStep, 'start'> {
+  readonly dispatches: number
+}
+
+/** Where the time went; as text, a table of the slowest kernels. */
+export interface Profile {
+  readonly adapter: string
+  /** The most that the adapter does, in arithmetic and in copying, by kernels that do nothing else. */
+  readonly peak: PeakRates
+  /** By kernel, the slowest first. */
+  readonly rows: readonly ProfileRow[]
+  /** Every dispatch, in order. */
+  readonly steps: readonly ProfiledStep[]
+  /** The sum of all steps. */
+  readonly milliseconds: number
+  /** From the call until all of its work was done; what is more than the sum, the host spent tracing, compiling and submitting. */
+  readonly wallMilliseconds: number
+  toString(): string
+  /** The steps as JSON of Chrome's trace events, to open in Perfetto or chrome://tracing. */
+  trace(): string
+}
+
+/**
+ * `f` with its clock: a promise of what `f` returns and of where the time went, by kernel and by your lines. Each dispatch is
+ * timed on the device, in a pass of its own, so the whole takes a little longer than without. The first call of a compiled
+ * function compiles it; profile the second for the time of a step. What else is launched until the promise settles is
+ * counted too. Rejects on an adapter without timestamp queries.
+ *
+ * @example
+ * ```ts
+ * import { jit, matmul, ones, profile } from 'cotangent'
+ * const [value, report] = await profile(jit((x, w) => matmul(x, w).tanh().sum()))(ones([8, 16]), ones([16, 4]))
+ * await value.item() // 32
+ * report.rows.map(({ kernel }) => kernel).sort() // ['contract_tanh', 'reduce_sum']
+ * ```
+ */
+export const profile =
+  <A extends readonly unknown[], R>(f: (...args: A) => R) =>
+  async (...args: A): Promise<readonly [Awaited<R>, Profile]> => {
+    await synchronize()
+    return withTimer(async (timer) => {
+      const start = performance.now()
+      const result = await f(...args)
+      await synchronize()
+      const wallMilliseconds = performance.now() - start
+      const timed = [
+        ...(await timer.dispatches()),
+        ...timer.host.map((step) => ({ ...step, start: step.start - start })),
+      ]
+      const { name } = await deviceReport()
+      return [result, report(timed, wallMilliseconds, name, await peakRates())] as const
+    })
+  }
+
+function report(
+  timed: readonly Timed[],
+  wallMilliseconds: number,
+  adapter: string,
+  peak: PeakRates,
+): Profile {
+  const costs = new Map<string, { readonly flops: number; readonly bytes: number }>()
+  const costOf = ({ wgsl, cost }: Timed['step']) => {
+    const known = costs.get(wgsl ?? '') ?? (wgsl === null ? { flops: 0, bytes: 0 } : cost())
+    costs.set(wgsl ?? '', known)
+    return known
+  }
+  const describe = (step: Timed['step'], milliseconds: number, dispatches: number) => {
+    const { kind, equations, line } = step.about()
+    const { flops, bytes } = costOf(step)
+    const rate = (count: number): number => (milliseconds > 0 ? (dispatches * count) / milliseconds / 1e6 : 0)
+    const [gflops, gbps] = [rate(flops), rate(bytes)]
+    const share = Math.max(gflops / peak.gflops, gbps / peak.gbps)
+    return {
+      kernel: step.name,
+      kind,
+      equation: equations[0] ?? '',
+      equations,
+      line,
+      milliseconds,
+      gflops,
+      gbps,
+      share,
+    }
+  }
+  const steps = timed.map(({ step, start, milliseconds }) => ({ ...describe(step, milliseconds, 1), start }))
+  const groups = new Map<string, { readonly step: Timed['step']; milliseconds: number; dispatches: number }>()
+  for (const { step, milliseconds } of timed) {
+    const key = step.wgsl ?? `host ${step.name}`
+    const group = groups.get(key) ?? { step, milliseconds: 0, dispatches: 0 }
+    group.milliseconds += milliseconds
+    group.dispatches += 1
+    groups.set(key, group)
+  }
+  const rows = [...groups.values()]
+    .map(({ step, milliseconds, dispatches }) => ({
+      ...describe(step, milliseconds, dispatches),
+      dispatches,
+    }))
+    .sort((a, b) => b.milliseconds - a.milliseconds)
+  const milliseconds = rows.reduce((sum, row) => sum + row.milliseconds, 0)
+  const numbers = { adapter, peak, rows, steps, milliseconds, wallMilliseconds }
+  return { ...numbers, toString: () => table(numbers), trace: () => chromeTrace(numbers) }
+}
+
+type Numbers = Omit<Profile, 'toString' | 'trace'>
+
+const kinds: Readonly<Record<string, string>> = {
+  product: 'products',
+  reduce: 'folds',
+  map: 'element-wise',
+  host: 'the host',
+}
+
+const shownRows = 24
+const barWidth = 40
+const cut = (text: string, width: number): string =>
+  text.length <= width ? text : `${text.slice(0, width - 1)}…`
+const percent = (share: number): string => `${(100 * share).toFixed(share < 0.0995 ? 1 : 0)} %`
+const figure = (x: number): string => (x === 0 ? '' : x.toFixed(x < 9.95 ? 2 : x < 99.5 ? 1 : 0))
+const plural = (count: number, what: string): string => `${count} ${what}${count === 1 ? '' : 's'}`
+
+/** A line in a file without its folder and column. */
+const place = (line: string | null): string => (line ?? '').replace(/^.*\//, '').replace(/:\d+$/, '')
+
+/** `f32[2,3] = contract[letters=…] f32[2,4] f32[4,3]` without parameters, and how many more there are. */
+function short(equations: readonly string[]): string {
+  const [first = '', ...others] = equations
+  const text = first.replace(/\[[^[\]]*=[^\]]*\]/, '')
+  return others.length === 0 ? text : `${text} +${others.length}`
+}
+
+/** The profile for people. */
+function table({ adapter, peak, rows, steps, milliseconds, wallMilliseconds }: Numbers): string {
+  const part = (time: number): number => (milliseconds > 0 ? time / milliseconds : 0)
+  const byKind = [...new Set(rows.map(({ kind }) => kind))]
+    .map((kind) => {
+      const own = rows.filter((row) => row.kind === kind)
+      const sum = (of: (row: ProfileRow) => number): number => own.reduce((total, row) => total + of(row), 0)
+      return { kind, time: sum((row) => row.milliseconds), dispatches: sum((row) => row.dispatches) }
+    })
+    .sort((a, b) => b.time - a.time)
+    .map(({ kind, time, dispatches }) => {
+      const bar = '█'.repeat(Math.round(barWidth * part(time)))
+      return `  ${(kinds[kind] ?? kind).padEnd(13)}${bar.padEnd(barWidth)} ${percent(part(time)).padStart(7)} ${figure(time).padStart(8)} ms  ${plural(dispatches, 'dispatch').replace(/hs$/, 'hes')}`
+    })
+  const columns = (cells: readonly string[]): string => {
+    const [time, often, share, flops, bytes, ofPeak, kernel, equation, line] = cells as [string, ...string[]]
+    return [
+      time.padStart(9),
+      share!.padStart(7),
+      often!.padStart(6),
+      flops!.padStart(8),
+      bytes!.padStart(7),
+      ofPeak!.padStart(7),
+      ` ${cut(kernel!, 28).padEnd(28)}`,
+      cut(equation!, 48).padEnd(48),
+      line!,
+    ]
+      .join(' ')
+      .trimEnd()
+  }
+  const shown = rows.slice(0, shownRows)
+  const rest = rows.slice(shownRows)
+  const restTime = rest.reduce((sum, row) => sum + row.milliseconds, 0)
+  return [
+    `${adapter}: at most ${figure(peak.gflops)} GFLOP/s, ${figure(peak.gbps)} GB/s`,
+    `${figure(milliseconds)} ms in ${steps.length} steps of ${plural(rows.length, 'kernel')}; ${figure(wallMilliseconds)} ms from the call to the end`,
+    '',
+    ...byKind,
+    '',
+    columns(['ms', 'times', 'of all', 'GFLOP/s', 'GB/s', 'of peak', 'kernel', 'equation', 'line']),
+    ...shown.map((row) =>
+      columns([
+        figure(row.milliseconds),
+        String(row.dispatches),
+        percent(part(row.milliseconds)),
+        figure(row.gflops),
+        figure(row.gbps),
+        row.kind === 'host' ? '' : percent(row.share),
+        row.kernel,
+        short(row.equations),
+        place(row.line),
+      ]),
+    ),
+    ...(rest.length > 0
+      ? [
+          columns([
+            figure(restTime),
+            '',
+            percent(part(restTime)),
+            '',
+            '',
+            '',
+            `${plural(rest.length, 'kernel')} more`,
+            '',
+            '',
+          ]),
+        ]
+      : []),
+  ].join('\n')
+}
+
+/** Events of Chrome's trace format: times in microseconds. */
+function chromeTrace({ adapter, steps }: Numbers): string {
+  const threads = ['device', 'host']
+  const named = (name: string, text: string, tid: number) => ({
+    name,
+    ph: 'M',
+    pid: 1,
+    tid,
+    args: { name: text },
+  })
+  const events = steps.map(({ kernel, kind, start, milliseconds, ...args }) => ({
+    name: kernel,
+    cat: kind,
+    ph: 'X',
+    ts: 1000 * start,
+    dur: 1000 * milliseconds,
+    pid: 1,
+    tid: kind === 'host' ? 1 : 0,
+    args,
+  }))
+  const metadata = [
+    named('process_name', adapter, 0),
+    ...threads.map((name, tid) => named('thread_name', name, tid)),
+  ]
+  return JSON.stringify({ displayTimeUnit: 'ms', traceEvents: [...metadata, ...events] })
+}
