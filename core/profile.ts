@@ -1,5 +1,6 @@
 // `profile`: where the time of a function goes, kernel by kernel, by the device's own clock.
 
+import { kindNames } from './compile/index.ts'
 import {
   deviceReport,
   type PeakRates,
@@ -12,13 +13,16 @@ import {
 /** One dispatch of a kernel, or one step that the host does. */
 export interface ProfiledStep {
   readonly kernel: string
-  /** `product`, `reduce` or `map`; `host` for work of the host. */
+  /** `product`, `reduce` (a fold) or `map` (element-wise); `host` for work of the host. */
   readonly kind: string
   /** The main equation that it computes, as types. */
   readonly equation: string
   /** All equations that it computes, the main one first, without those that only move elements. */
   readonly equations: readonly string[]
-  /** Your line that asked for it, `file:line:column`; for a derivative the line of what it is the derivative of. */
+  /**
+   * Your line that asked for it, `file:line:column`; for a derivative the line of what it is the derivative of. Null for what
+   * keeps a loop going.
+   */
   readonly line: string | null
   readonly milliseconds: number
   /** Operations on floats and bytes moved, in 10⁹ a second. Bytes count each array once, which caches may hold. */
@@ -62,9 +66,8 @@ export interface Profile {
  * @example
  * ```ts
  * import { jit, matmul, ones, profile } from 'cotangent'
- * const [value, report] = await profile(jit((x, w) => matmul(x, w).tanh().sum()))(ones([8, 16]), ones([16, 4]))
- * await value.item() // 32
- * report.rows.map(({ kernel }) => kernel).sort() // ['contract_tanh', 'reduce_sum']
+ * const [y, report] = await profile(jit((x, w) => matmul(x, w).tanh()))(ones([8, 16]), ones([16, 4]))
+ * report.rows.map(({ equation }) => equation) // ['f32[8,4] = contract[spec=xy,yz->xz] f32[8,16] f32[16,4]']
  * ```
  */
 export const profile =
@@ -137,13 +140,6 @@ function report(
 
 type Numbers = Omit<Profile, 'toString' | 'trace'>
 
-const kinds: Readonly<Record<string, string>> = {
-  product: 'products',
-  reduce: 'folds',
-  map: 'element-wise',
-  host: 'the host',
-}
-
 const shownRows = 24
 const barWidth = 40
 const cut = (text: string, width: number): string =>
@@ -174,7 +170,7 @@ function table({ adapter, peak, rows, steps, milliseconds, wallMilliseconds }: N
     .sort((a, b) => b.time - a.time)
     .map(({ kind, time, dispatches }) => {
       const bar = '█'.repeat(Math.round(barWidth * part(time)))
-      return `  ${(kinds[kind] ?? kind).padEnd(13)}${bar.padEnd(barWidth)} ${percent(part(time)).padStart(7)} ${figure(time).padStart(8)} ms  ${plural(dispatches, 'dispatch').replace(/hs$/, 'hes')}`
+      return `  ${(kindNames[kind] ?? kind).padEnd(13)}${bar.padEnd(barWidth)} ${percent(part(time)).padStart(7)} ${figure(time).padStart(8)} ms  ${plural(dispatches, 'dispatch').replace(/hs$/, 'hes')}`
     })
   const columns = (cells: readonly string[]): string => {
     const [time, often, share, flops, bytes, ofPeak, kernel, equation, line] = cells as [string, ...string[]]

@@ -11,6 +11,15 @@ export interface About {
   readonly line: string | null
 }
 
+/** The kinds of steps in words. */
+export const kindNames: Readonly<Record<string, string>> = {
+  product: 'products',
+  reduce: 'folds',
+  map: 'element-wise',
+  loop: 'loops',
+  host: 'the host',
+}
+
 /** The first that is true of an equation makes it the main one of its kernel. */
 const isProduct = ({ primitive: { lower } }: Equation): boolean => lower.kind === 'contract'
 const isFold = ({ primitive: { lower } }: Equation): boolean => lower.kind === 'reduce'
@@ -29,10 +38,10 @@ export function aboutEquations(kind: string, members: readonly Equation[]): Abou
   }
 }
 
-/** `f32[3] = log f32[3]` */
+/** `f32[3] = log f32[3]`; without parameters that are programs. */
 function showTypes({ primitive, params, inputs, outputs }: Equation): string {
   const show = (atom: Atom): string => (atom instanceof Literal ? showLiteral(atom) : String(atom.aval))
   const shown = showParams(params)
-  const operation = shown === '' ? primitive.name : `${primitive.name}[${shown}]`
+  const operation = shown === '' || shown.includes('\n') ? primitive.name : `${primitive.name}[${shown}]`
   return `${outputs.map(({ aval }) => aval).join(', ')} = ${[operation, ...inputs.map(show)].join(' ')}`
 }

@@ -5,6 +5,7 @@ import './gpu.ts'
 import { bufferUsage, type Choice, chooseAdapter, mapMode, shaderStage } from './adapter.ts'
 import { collect } from './collect.ts'
 import { CompileError, DeviceError, DeviceLostError, OutOfMemoryError } from './errors.ts'
+import { counting } from './progress.ts'
 
 /** What the device did and holds since it was opened. */
 export interface DeviceStatistics {
@@ -304,6 +305,7 @@ export class Device {
       throw new CompileError({ kernel: name, wgsl, message: (await invalid) ?? error.message, liveBytes })
     })
     this.#pipelines.set(wgsl, created)
+    counting(name, created)
     return created
   }
 
