@@ -1,6 +1,6 @@
 // `profile`: where the time of a function goes, kernel by kernel, by the device's own clock.
 
-import { kindNames } from './compile/index.ts'
+import { arithmeticKernel, copyKernel, kindNames } from './compile/index.ts'
 import {
   deviceReport,
   type PeakRates,
@@ -24,6 +24,8 @@ export interface ProfiledStep {
    * keeps a loop going.
    */
   readonly line: string | null
+  /** The place in the layers of this package that the line called, if it did: `nn/attention.ts:24:10`. */
+  readonly layer: string | null
   readonly milliseconds: number
   /** Operations on floats and bytes moved, in 10⁹ a second. Bytes count each array once, which caches may hold. */
   readonly gflops: number
@@ -84,7 +86,15 @@ export const profile =
         ...timer.host.map((step) => ({ ...step, start: step.start - start })),
       ]
       const { name } = await deviceReport()
-      return [result, report(timed, wallMilliseconds, name, await peakRates())] as const
+      return [
+        result,
+        report(
+          timed,
+          wallMilliseconds,
+          name,
+          await peakRates({ arithmetic: arithmeticKernel, copy: copyKernel }),
+        ),
+      ] as const
     })
   }
 
@@ -101,7 +111,7 @@ function report(
     return known
   }
   const describe = (step: Timed['step'], milliseconds: number, dispatches: number) => {
-    const { kind, equations, line } = step.about()
+    const { kind, equations, line, layer } = step.about()
     const { flops, bytes } = costOf(step)
     const rate = (count: number): number => (milliseconds > 0 ? (dispatches * count) / milliseconds / 1e6 : 0)
     const [gflops, gbps] = [rate(flops), rate(bytes)]
@@ -112,6 +122,7 @@ function report(
       equation: equations[0] ?? '',
       equations,
       line,
+      layer,
       milliseconds,
       gflops,
       gbps,
@@ -149,7 +160,7 @@ const figure = (x: number): string => (x === 0 ? '' : x.toFixed(x < 9.95 ? 2 : x
 const plural = (count: number, what: string): string => `${count} ${what}${count === 1 ? '' : 's'}`
 
 /** A line in a file without its folder and column. */
-const place = (line: string | null): string => (line ?? '').replace(/^.*\//, '').replace(/:\d+$/, '')
+const place = (line: string): string => line.replace(/^.*\//, '').replace(/:\d+$/, '')
 
 /** `f32[2,3] = contract[letters=…] f32[2,4] f32[4,3]` without parameters, and how many more there are. */
 function short(equations: readonly string[]): string {
@@ -208,7 +219,10 @@ function table({ adapter, peak, rows, steps, milliseconds, wallMilliseconds }: N
         row.kind === 'host' ? '' : percent(row.share),
         row.kernel,
         short(row.equations),
-        place(row.line),
+        [row.line, row.layer]
+          .filter((at) => at !== null)
+          .map(place)
+          .join(' › '),
       ]),
     ),
     ...(rest.length > 0

@@ -9,6 +9,8 @@ export interface About {
   readonly equations: readonly string[]
   /** `file:line:column` of the main equation, where lines were noted. */
   readonly line: string | null
+  /** The place in the package's layers that the line called, if it did. */
+  readonly layer: string | null
 }
 
 /** The kinds of steps in words. */
@@ -30,11 +32,13 @@ export function aboutEquations(kind: string, members: readonly Equation[]): Abou
   const working = ordered.filter((equation) => !isFree(equation))
   const shown = working.length > 0 ? working : ordered
   const main = shown.find(isProduct) ?? shown.find(isFold) ?? shown.at(-1)
+  const source = main?.source ?? ordered.find(({ source }) => source !== undefined)?.source
   const others = shown.filter((equation) => equation !== main)
   return {
     kind,
     equations: (main === undefined ? [] : [main, ...others]).map(showTypes),
-    line: (main?.source ?? ordered.find(({ source }) => source !== undefined)?.source)?.line ?? null,
+    line: source?.line ?? null,
+    layer: source?.layer ?? null,
   }
 }
 

@@ -3,3 +3,4 @@
 export { kindNames } from './about.ts'
 export type { Cost } from './cost.ts'
 export { type Plan, plan as compile } from './plan.ts'
+export { arithmeticKernel, copyKernel } from './wgsl/peak.ts'

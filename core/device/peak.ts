@@ -1,8 +1,7 @@
-// The most that an adapter does, by two kernels that do nothing else: fused multiply-adds, and copying. Rates of other kernels
-// are shares of these.
+// The most that an adapter does, in arithmetic and in moving bytes, by kernels that do nothing else. Rates of other kernels are
+// shares of these.
 
 import './gpu.ts'
-import { bufferUsage } from './adapter.ts'
 import { type Device, openDevice } from './device.ts'
 import { Stamps } from './timer.ts'
 
@@ -12,72 +11,46 @@ export interface PeakRates {
   readonly gbps: number
 }
 
-const workgroup = 64
-const range = (length: number): number[] => Array.from({ length }, (_, k) => k)
+/** A kernel that reads one array and writes another. */
+interface PeakKernel {
+  readonly wgsl: string
+  readonly workgroups: number
+}
 
-/** So many sums of four lanes that do not wait for each other, and so many multiply-adds on each before the loop turns. */
-const [chains, unrolled] = [16, 4]
-const threads = 2 ** 15
-const operations = threads * chains * unrolled * 4 * 2
+/** What to measure with. The first turns as often as its input says, with so many operations; the second copies. */
+export interface PeakKernels {
+  readonly arithmetic: PeakKernel & { readonly operations: number }
+  readonly copy: PeakKernel & { readonly bytes: number }
+}
 
-const arithmetic = `
-@group(0) @binding(0) var<storage, read> turns: array<u32>;
-@group(0) @binding(1) var<storage, read_write> sums: array<vec4<f32>>;
-@compute @workgroup_size(${workgroup})
-fn main(@builtin(global_invocation_id) id: vec3<u32>) {
-  let x = vec4<f32>(0.5 + f32(id.x & 7u) * 0.01);
-${range(chains)
-  .map((k) => `  var sum${k} = x + ${k}.0;`)
-  .join('\n')}
-  for (var turn = 0u; turn < turns[0]; turn++) {
-${range(chains * unrolled)
-  .map((k) => `    sum${k % chains} = fma(sum${k % chains}, x, x);`)
-  .join('\n')}
-  }
-  sums[id.x] = ${range(chains)
-    .map((k) => `sum${k}`)
-    .join(' + ')};
-}`
+/** Milliseconds of a kernel after which its start does not count. */
+const longEnough = 20
 
-/** Bytes that are copied: more than the caches of most adapters hold. A thread copies four vectors. */
-const copied = 2 ** 25
-const copiers = copied / 64
-
-const copy = `
-@group(0) @binding(0) var<storage, read> given: array<vec4<f32>>;
-@group(0) @binding(1) var<storage, read_write> taken: array<vec4<f32>>;
-@compute @workgroup_size(${workgroup})
-fn main(@builtin(global_invocation_id) id: vec3<u32>) {
-${range(4)
-  .map((k) => `  taken[id.x + ${k * copiers}u] = given[id.x + ${k * copiers}u];`)
-  .join('\n')}
-}`
-
-const measured = new WeakMap<Device, Promise<PeakRates>>()
+const measured = new WeakMap<Device, PeakRates>()
 
 /** The adapter's peak rates, measured once, which takes a fraction of a second. */
-export async function peakRates(): Promise<PeakRates> {
+export async function peakRates(kernels: PeakKernels): Promise<PeakRates> {
   const device = await openDevice()
-  const known = measured.get(device) ?? measure(device)
+  const known = measured.get(device) ?? (await measure(device, kernels))
   measured.set(device, known)
   return known
 }
 
-async function measure(device: Device): Promise<PeakRates> {
+async function measure(device: Device, { arithmetic, copy }: PeakKernels): Promise<PeakRates> {
   const { gpu } = device
-  const usage = bufferUsage.STORAGE | bufferUsage.COPY_DST
-  const [turns, from, to] = [4, copied, copied].map((size) => gpu.createBuffer({ size, usage })) as [
-    GPUBuffer,
-    GPUBuffer,
-    GPUBuffer,
+  const what = 'an array to measure the adapter with'
+  const [turns, from, to] = [
+    await device.allocate(4, what),
+    await device.allocate(copy.bytes, what),
+    await device.allocate(copy.bytes, what),
   ]
   /** The milliseconds of a kernel. */
-  const kernel = async (name: string, code: string, workgroups: number, source: GPUBuffer) => {
+  const kernel = async (name: string, { wgsl, workgroups }: PeakKernel, source: GPUBuffer) => {
     const pipeline = await device.until(
       gpu.createComputePipelineAsync({
         label: name,
         layout: 'auto',
-        compute: { module: gpu.createShaderModule({ code }), entryPoint: 'main' },
+        compute: { module: gpu.createShaderModule({ code: wgsl }), entryPoint: 'main' },
       }),
     )
     const group = gpu.createBindGroup({
@@ -99,23 +72,20 @@ async function measure(device: Device): Promise<PeakRates> {
     }
   }
   try {
-    const compute = await kernel('peak of arithmetic', arithmetic, threads / workgroup, turns)
+    const compute = await kernel('peak of arithmetic', arithmetic, turns)
     gpu.queue.writeBuffer(turns, 0, new Uint32Array([1]))
     await compute() // drivers translate a kernel when it first runs
     let gflops = 0
     for (let [count, milliseconds] = [4, 0]; milliseconds < longEnough; count *= 2) {
       gpu.queue.writeBuffer(turns, 0, new Uint32Array([count]))
       milliseconds = await compute()
-      gflops = Math.max(gflops, (count * operations) / milliseconds / 1e6)
+      gflops = Math.max(gflops, (count * arithmetic.operations) / milliseconds / 1e6)
     }
-    const move = await kernel('peak of copying', copy, copiers / workgroup, from)
+    const move = await kernel('peak of copying', copy, from)
     let gbps = 0
-    for (let round = 0; round < 4; round++) gbps = Math.max(gbps, (2 * copied) / (await move()) / 1e6)
+    for (let round = 0; round < 4; round++) gbps = Math.max(gbps, (2 * copy.bytes) / (await move()) / 1e6)
     return { gflops, gbps }
   } finally {
-    for (const buffer of [turns, from, to]) buffer.destroy()
+    for (const buffer of [turns, from, to]) device.recycle(buffer)
   }
 }
-
-/** Milliseconds of a kernel after which its start does not count. */
-const longEnough = 20

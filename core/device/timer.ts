@@ -11,7 +11,12 @@ export interface TimedStep {
   /** The module; null if the host does it. */
   readonly wgsl: string | null
   readonly workgroups: readonly [number, number, number]
-  about(): { readonly kind: string; readonly equations: readonly string[]; readonly line: string | null }
+  about(): {
+    readonly kind: string
+    readonly equations: readonly string[]
+    readonly line: string | null
+    readonly layer: string | null
+  }
   cost(): { readonly flops: number; readonly bytes: number }
 }
 

@@ -67,6 +67,7 @@ describe('profile', () => {
 
     const products = report.rows.filter(({ kind }) => kind === 'product')
     expect(products.map(lineOf)).toContain('const out = linear(hidden, p.second) // the second layer')
+    for (const { layer } of products) expect(layer).toMatch(/^nn\/linear\.ts:\d+:\d+$/)
     // two forward, and backward one for each weight and one for what is between
     expect(
       products.flatMap(({ equations }) => equations).filter((e) => e.includes('= contract')),
@@ -82,7 +83,7 @@ describe('profile', () => {
     const [first, second, , ...lines] = String(report).split('\n')
     expect(first).toMatch(/: at most [\d.]+ GFLOP\/s, [\d.]+ GB\/s$/)
     expect(second).toMatch(/^[\d.]+ ms in \d+ steps of \d+ kernels; [\d.]+ ms from the call to the end$/)
-    expect(lines.filter((line) => /profile\.test\.ts:\d+$/.test(line))).toHaveLength(report.rows.length)
+    expect(lines.filter((line) => /profile\.test\.ts:\d+(?: › linear\.ts:\d+)?$/.test(line))).toHaveLength(report.rows.length)
     expect(Math.max(...lines.map((line) => line.length))).toBeLessThan(170)
 
     const { traceEvents } = JSON.parse(report.trace())
