@@ -83,7 +83,9 @@ describe('profile', () => {
     const [first, second, , ...lines] = String(report).split('\n')
     expect(first).toMatch(/: at most [\d.]+ GFLOP\/s, [\d.]+ GB\/s$/)
     expect(second).toMatch(/^[\d.]+ ms in \d+ steps of \d+ kernels; [\d.]+ ms from the call to the end$/)
-    expect(lines.filter((line) => /profile\.test\.ts:\d+(?: › linear\.ts:\d+)?$/.test(line))).toHaveLength(report.rows.length)
+    expect(lines.filter((line) => /profile\.test\.ts:\d+(?: › linear\.ts:\d+)?$/.test(line))).toHaveLength(
+      report.rows.length,
+    )
     expect(Math.max(...lines.map((line) => line.length))).toBeLessThan(170)
 
     const { traceEvents } = JSON.parse(report.trace())
@@ -139,7 +141,9 @@ test('an adapter without a clock is an error that says what to do', async () => 
   const { gpu, choice } = await openDevice()
   vi.spyOn(gpu.features, 'has').mockReturnValue(false)
   const error = await profile(loss)(layers, x).catch((error: Error) => error)
-  expect(String(error).replace(choice.name, 'ADAPTER')).toMatchInlineSnapshot(`"Error: profile: ADAPTER has no timestamp queries; time whole calls instead, from synchronize() to synchronize()"`)
+  expect(String(error).replace(choice.name, 'ADAPTER')).toMatchInlineSnapshot(
+    `"Error: profile: ADAPTER has no timestamp queries; time whole calls instead, from synchronize() to synchronize()"`,
+  )
   vi.restoreAllMocks()
 })
 
