@@ -47,7 +47,7 @@ export {
   type Primitive,
   single,
 } from './primitive.ts'
-export { type Profile, type ProfiledStep, type ProfileRow, profile } from './profile.ts'
+export { type Profile, type ProfiledStep, type ProfileLine, type ProfileRow, profile } from './profile.ts'
 export * as random from './random.ts'
 export { reference } from './reference.ts'
 export { Aval, type Shape, sizeOf } from './shape.ts'

@@ -41,13 +41,20 @@ export interface ProfileRow extends Omit<ProfiledStep, 'start'> {
   readonly dispatches: number
 }
 
-/** Where the time went; as text, a table of the slowest kernels. */
+/** All dispatches of one line, which is without its column here. A kernel belongs to the line of its main equation. */
+export interface ProfileLine extends Pick<ProfiledStep, 'line' | 'layer' | 'milliseconds'> {
+  readonly dispatches: number
+}
+
+/** Where the time went; as text, tables of the slowest lines and kernels. */
 export interface Profile {
   readonly adapter: string
   /** The most that the adapter does, in arithmetic and in copying, by kernels that do nothing else. */
   readonly peak: PeakRates
   /** By kernel, the slowest first. */
   readonly rows: readonly ProfileRow[]
+  /** By line and layer, the slowest first. */
+  readonly lines: readonly ProfileLine[]
   /** Every dispatch, in order. */
   readonly steps: readonly ProfiledStep[]
   /** The sum of all steps. */
@@ -130,116 +137,133 @@ function report(
     }
   }
   const steps = timed.map(({ step, start, milliseconds }) => ({ ...describe(step, milliseconds, 1), start }))
-  const groups = new Map<string, { readonly step: Timed['step']; milliseconds: number; dispatches: number }>()
-  for (const { step, milliseconds } of timed) {
-    const key = step.wgsl ?? `host ${step.name}`
-    const group = groups.get(key) ?? { step, milliseconds: 0, dispatches: 0 }
-    group.milliseconds += milliseconds
-    group.dispatches += 1
-    groups.set(key, group)
-  }
-  const rows = [...groups.values()]
-    .map(({ step, milliseconds, dispatches }) => ({
-      ...describe(step, milliseconds, dispatches),
+  const rows = totals(timed, ({ step }) => step.wgsl ?? `host ${step.name}`).map(
+    ({ first, milliseconds, dispatches }) => ({
+      ...describe(first.step, milliseconds, dispatches),
       dispatches,
-    }))
-    .sort((a, b) => b.milliseconds - a.milliseconds)
-  const milliseconds = rows.reduce((sum, row) => sum + row.milliseconds, 0)
-  const numbers = { adapter, peak, rows, steps, milliseconds, wallMilliseconds }
+    }),
+  )
+  const places = steps.map(({ line, layer, milliseconds }) => ({
+    line: withoutColumn(line),
+    layer: withoutColumn(layer),
+    milliseconds,
+  }))
+  const lines = totals(places, ({ line, layer }) => `${line} ${layer}`).map(({ first, ...total }) => ({
+    ...first,
+    ...total,
+  }))
+  const milliseconds = steps.reduce((sum, step) => sum + step.milliseconds, 0)
+  const numbers = { adapter, peak, rows, lines, steps, milliseconds, wallMilliseconds }
   return { ...numbers, toString: () => table(numbers), trace: () => chromeTrace(numbers) }
+}
+
+const withoutColumn = (line: string | null): string | null => line?.replace(/:\d+$/, '') ?? null
+
+interface Total<T> {
+  readonly first: T
+  readonly milliseconds: number
+  readonly dispatches: number
+}
+
+/** The time of what has the same key, the longest first. */
+function totals<T extends { readonly milliseconds: number }>(
+  items: readonly T[],
+  keyOf: (item: T) => string,
+): Total<T>[] {
+  const found = new Map<string, Total<T>>()
+  for (const item of items) {
+    const key = keyOf(item)
+    const { first, milliseconds, dispatches } = found.get(key) ?? {
+      first: item,
+      milliseconds: 0,
+      dispatches: 0,
+    }
+    found.set(key, {
+      first,
+      milliseconds: milliseconds + item.milliseconds,
+      dispatches: dispatches + 1,
+    })
+  }
+  return [...found.values()].sort((a, b) => b.milliseconds - a.milliseconds)
 }
 
 type Numbers = Omit<Profile, 'toString' | 'trace'>
 
 const shownRows = 24
-const barWidth = 40
+const shownLines = 12
+const barWidth = 32
 const cut = (text: string, width: number): string =>
   text.length <= width ? text : `${text.slice(0, width - 1)}…`
 const percent = (share: number): string => `${(100 * share).toFixed(share < 0.0995 ? 1 : 0)} %`
 const figure = (x: number): string => (x === 0 ? '' : x.toFixed(x < 9.95 ? 2 : x < 99.5 ? 1 : 0))
-const plural = (count: number, what: string): string => `${count} ${what}${count === 1 ? '' : 's'}`
+const count = (n: number, one: string, many: string): string => `${n} ${n === 1 ? one : many}`
 
-/** A line in a file without its folder and column. */
-const place = (line: string): string => line.replace(/^.*\//, '').replace(/:\d+$/, '')
+/** A line and a layer without their folders and columns. */
+const place = ({ line, layer }: Pick<ProfiledStep, 'line' | 'layer'>): string =>
+  [line, layer]
+    .filter((at) => at !== null)
+    .map((at) => at.replace(/^.*\//, '').replace(/(:\d+):\d+$/, '$1'))
+    .join(' › ')
 
 /** `f32[2,3] = contract[letters=…] f32[2,4] f32[4,3]` without parameters, and how many more there are. */
-function short(equations: readonly string[]): string {
-  const [first = '', ...others] = equations
+function short([first = '', ...others]: readonly string[]): string {
   const text = first.replace(/\[[^[\]]*=[^\]]*\]/, '')
   return others.length === 0 ? text : `${text} +${others.length}`
 }
 
+const headings = ['ms', 'of all', 'times', 'GFLOP/s', 'GB/s', 'of peak', ' kernel', 'equation', 'line']
+/** A positive width is that of numbers, on the right; a negative one that of text, which is cut. */
+const widths = [9, 7, 6, 8, 7, 7, -29, -48]
+
+const columns = (cells: readonly string[]): string =>
+  cells
+    .map((cell, k) => {
+      const width = widths[k] ?? 0
+      return width >= 0 ? cell.padStart(width) : cut(cell, -width).padEnd(-width)
+    })
+    .join(' ')
+    .trimEnd()
+
 /** The profile for people. */
-function table({ adapter, peak, rows, steps, milliseconds, wallMilliseconds }: Numbers): string {
+function table({ adapter, peak, rows, lines, steps, milliseconds, wallMilliseconds }: Numbers): string {
   const part = (time: number): number => (milliseconds > 0 ? time / milliseconds : 0)
-  const byKind = [...new Set(rows.map(({ kind }) => kind))]
-    .map((kind) => {
-      const own = rows.filter((row) => row.kind === kind)
-      const sum = (of: (row: ProfileRow) => number): number => own.reduce((total, row) => total + of(row), 0)
-      return { kind, time: sum((row) => row.milliseconds), dispatches: sum((row) => row.dispatches) }
+  const bars = (totals: readonly (readonly [string, Omit<Total<unknown>, 'first'>])[]): string[] => {
+    const width = Math.max(...totals.map(([name]) => name.length))
+    return totals.map(([name, { milliseconds: time, dispatches }]) => {
+      const bar = '█'.repeat(Math.round(barWidth * part(time))).padEnd(barWidth)
+      const often = count(dispatches, 'dispatch', 'dispatches')
+      return `  ${name.padEnd(width)}  ${bar} ${percent(part(time)).padStart(7)} ${figure(time).padStart(8)} ms  ${often}`
     })
-    .sort((a, b) => b.time - a.time)
-    .map(({ kind, time, dispatches }) => {
-      const bar = '█'.repeat(Math.round(barWidth * part(time)))
-      return `  ${(kindNames[kind] ?? kind).padEnd(13)}${bar.padEnd(barWidth)} ${percent(part(time)).padStart(7)} ${figure(time).padStart(8)} ms  ${plural(dispatches, 'dispatch').replace(/hs$/, 'hes')}`
-    })
-  const columns = (cells: readonly string[]): string => {
-    const [time, often, share, flops, bytes, ofPeak, kernel, equation, line] = cells as [string, ...string[]]
-    return [
-      time.padStart(9),
-      share!.padStart(7),
-      often!.padStart(6),
-      flops!.padStart(8),
-      bytes!.padStart(7),
-      ofPeak!.padStart(7),
-      ` ${cut(kernel!, 28).padEnd(28)}`,
-      cut(equation!, 48).padEnd(48),
-      line!,
-    ]
-      .join(' ')
-      .trimEnd()
   }
-  const shown = rows.slice(0, shownRows)
+  const kinds = totals(steps, ({ kind }) => kind)
   const rest = rows.slice(shownRows)
   const restTime = rest.reduce((sum, row) => sum + row.milliseconds, 0)
+  const more = ['', '', '', '', ` ${count(rest.length, 'kernel', 'kernels')} more`]
   return [
     `${adapter}: at most ${figure(peak.gflops)} GFLOP/s, ${figure(peak.gbps)} GB/s`,
-    `${figure(milliseconds)} ms in ${steps.length} steps of ${plural(rows.length, 'kernel')}; ${figure(wallMilliseconds)} ms from the call to the end`,
+    `${figure(milliseconds)} ms in ${count(steps.length, 'step', 'steps')} of ${count(rows.length, 'kernel', 'kernels')}; ${figure(wallMilliseconds)} ms from the call to the end`,
     '',
-    ...byKind,
+    ...bars(kinds.map((total) => [kindNames[total.first.kind] ?? total.first.kind, total])),
     '',
-    columns(['ms', 'times', 'of all', 'GFLOP/s', 'GB/s', 'of peak', 'kernel', 'equation', 'line']),
-    ...shown.map((row) =>
-      columns([
-        figure(row.milliseconds),
-        String(row.dispatches),
-        percent(part(row.milliseconds)),
-        figure(row.gflops),
-        figure(row.gbps),
-        row.kind === 'host' ? '' : percent(row.share),
-        row.kernel,
-        short(row.equations),
-        [row.line, row.layer]
-          .filter((at) => at !== null)
-          .map(place)
-          .join(' › '),
-      ]),
-    ),
-    ...(rest.length > 0
-      ? [
-          columns([
-            figure(restTime),
-            '',
-            percent(part(restTime)),
-            '',
-            '',
-            '',
-            `${plural(rest.length, 'kernel')} more`,
-            '',
-            '',
-          ]),
-        ]
-      : []),
+    ...bars(lines.slice(0, shownLines).map((line) => [place(line) || 'no line', line])),
+    '',
+    columns(headings),
+    ...rows
+      .slice(0, shownRows)
+      .map((row) =>
+        columns([
+          figure(row.milliseconds),
+          percent(part(row.milliseconds)),
+          String(row.dispatches),
+          figure(row.gflops),
+          figure(row.gbps),
+          row.kind === 'host' ? '' : percent(row.share),
+          ` ${row.kernel}`,
+          short(row.equations),
+          place(row),
+        ]),
+      ),
+    ...(rest.length > 0 ? [columns([figure(restTime), percent(part(restTime)), ...more])] : []),
   ].join('\n')
 }
 

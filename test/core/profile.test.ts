@@ -63,6 +63,7 @@ describe('profile', () => {
     const total = (of: readonly { readonly milliseconds: number }[]): number =>
       of.reduce((sum, { milliseconds }) => sum + milliseconds, 0)
     expect(total(report.rows)).toBeCloseTo(total(report.steps), 6)
+    expect(total(report.lines)).toBeCloseTo(total(report.steps), 6)
     expect(report.rows.reduce((sum, { dispatches }) => sum + dispatches, 0)).toBe(report.steps.length)
 
     const products = report.rows.filter(({ kind }) => kind === 'product')
@@ -80,7 +81,8 @@ describe('profile', () => {
 
   test('as text it is a table, as a trace it is what Perfetto reads', async () => {
     const [, report] = await profile(jit(loss))(layers, x)
-    const [first, second, , ...lines] = String(report).split('\n')
+    const [first, second, ...text] = String(report).split('\n')
+    const lines = text.slice(text.findIndex((line) => line.includes('GFLOP/s')))
     expect(first).toMatch(/: at most [\d.]+ GFLOP\/s, [\d.]+ GB\/s$/)
     expect(second).toMatch(/^[\d.]+ ms in \d+ steps of \d+ kernels; [\d.]+ ms from the call to the end$/)
     expect(lines.filter((line) => /profile\.test\.ts:\d+(?: › linear\.ts:\d+)?$/.test(line))).toHaveLength(
