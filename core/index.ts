@@ -6,12 +6,14 @@ export * as debug from './debug.ts'
 export {
   type Candidate,
   CompileError,
+  type CompileProgress,
   DeviceError,
   DeviceLostError,
   type DeviceReport,
   type DeviceStatistics,
   deviceReport,
   OutOfMemoryError,
+  onCompile,
   statistics,
   synchronize,
 } from './device/index.ts'
@@ -45,11 +47,13 @@ export {
   type Primitive,
   single,
 } from './primitive.ts'
+export { type Profile, type ProfiledStep, type ProfileLine, type ProfileRow, profile } from './profile.ts'
 export * as random from './random.ts'
 export { reference } from './reference.ts'
 export { Aval, type Shape, sizeOf } from './shape.ts'
 export { dispose, Tensor, type TensorOptions, tensor } from './tensor.ts'
 export { readJson, readTensors, writeJson, writeTensors } from './tensor-files.ts'
+export type { MemoryTimeline, PlannedArray } from './timeline.ts'
 export {
   avalOf,
   Builder,

@@ -3,11 +3,11 @@
 
 import { checkedGraph } from './check.ts'
 import { compile } from './compile/index.ts'
-import { launch, Program, type Storage } from './device/index.ts'
+import { currentTimer, launch, Program, type Storage } from './device/index.ts'
 import { type Graph, graphHasEffect, Literal, printGraph } from './graph.ts'
 import { keyOf } from './identity.ts'
 import { leavesLike } from './levels.ts'
-import { notesLines } from './lines.ts'
+import { notesLines, withLines } from './lines.ts'
 import { traceCounter } from './retrace.ts'
 import { type Aval, sameType } from './shape.ts'
 import { callSite } from './source.ts'
@@ -21,6 +21,10 @@ const programs = new Map<string, Program>()
 const maxPrograms = 1024
 
 function programOf(traced: Graph): Program {
+  if (currentTimer() !== null) {
+    const graph = notesLines() ? checkedGraph(traced) : traced // equal programs have lines of their own
+    return new Program((maxInputs) => compile(graph, maxInputs))
+  }
   const graph = checkedGraph(traced)
   const text = printGraph(graph)
   const program = programs.get(text) ?? new Program((maxArrays) => compile(graph, maxArrays))
@@ -29,6 +33,10 @@ function programOf(traced: Graph): Program {
   if (programs.size > maxPrograms) programs.delete(programs.keys().next().value!)
   return program
 }
+
+/** Traces; with the user's lines for a profile, which shows them. */
+const traceNow: typeof trace = (op, f, args) =>
+  currentTimer() === null ? trace(op, f, args) : withLines(() => trace(op, f, args))
 
 /** Runs a program on its inputs and captures, and returns its results. */
 function execute(
@@ -61,7 +69,7 @@ export const evaluate = <T>(f: () => T, operation = 'evaluate'): T => evaluateAs
 /** The same, under a name; `operands` are told apart in errors. */
 function evaluateAs<T>(name: string, operands: readonly Value[], f: () => T): T {
   if (isTracing()) return f()
-  const { graph, captured, rebuild } = trace(name, f, [])
+  const { graph, captured, rebuild } = traceNow(name, f, [])
   for (const value of captured) {
     const operand = operands.indexOf(value)
     requireUsable(name, value, () => (operand < 0 ? 'a captured array' : `operand ${operand}`))
@@ -131,7 +139,7 @@ export function jit<A extends readonly unknown[], R>(
       return value
     })
     const statics = staticArgnums.map((k) => keyOf(args[k]))
-    const situation = [...statics, notesLines()].join(';')
+    const situation = [...statics, notesLines(), currentTimer() !== null].join(';')
     let entry = last
     if (
       entry === undefined ||
@@ -187,6 +195,6 @@ function traceProgram<A extends readonly unknown[], R>(
 ): Traced<R> & { readonly program: Program } {
   const call = (...traced: readonly unknown[]): R =>
     f(...(traced.map((arg, k) => (staticArgnums.includes(k) ? args[k] : arg)) as unknown as A))
-  const traced = trace(name, call, dynamic)
+  const traced = traceNow(name, call, dynamic)
   return { ...traced, program: programOf(traced.graph) }
 }

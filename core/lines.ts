@@ -2,20 +2,22 @@
 // what is derived from an equation with the line of that.
 
 import type { Graph } from './graph.ts'
-import { callLine } from './source.ts'
+import { callPlaces } from './source.ts'
 
 /** Where an equation comes from: the user's line, `file:line:column`, and whether it was derived from another one's. */
 export interface Source {
   readonly line: string
+  /** The place in the package's layers, if the user called one of those. */
+  readonly layer: string | null
   readonly isDerived: boolean
 }
 
-/** The line that new equations get: `null` is none, empty the one that calls. */
-let noted: string | null = null
+/** Where new equations come from: nobody asks, the line that calls, or another equation. */
+let noted: Source | 'caller' | null = null
 
-function noting<T>(line: string | null, f: () => T): T {
+function noting<T>(source: typeof noted, f: () => T): T {
   const outer = noted
-  noted = line
+  noted = source
   try {
     return f()
   } finally {
@@ -27,20 +29,21 @@ function noting<T>(line: string | null, f: () => T): T {
 export const notesLines = (): boolean => noted !== null
 
 /** `f()`, in which each equation is noted with the line that calls. */
-export const withLines = <T>(f: () => T): T => noting('', f)
+export const withLines = <T>(f: () => T): T => noting('caller', f)
 
 /** `f()`, whose equations are derived from one that comes from there. */
 export const withLine = <T>(source: Source | undefined, f: () => T): T =>
-  source === undefined ? f() : noting(source.line, f)
+  source === undefined ? f() : noting(source, f)
 
 /** `f()`, a rule of the user's: while something is derived, it has its own lines all the same. */
-export const withOwnLines = <T>(f: () => T): T => (noted === null ? f() : noting('', f))
+export const withOwnLines = <T>(f: () => T): T => (noted === null ? f() : noting('caller', f))
 
 /** Where an equation comes from that is recorded now. */
 export function sourceNow(): Source | undefined {
   if (noted === null) return undefined
-  const line = noted || callLine()
-  return line === null ? undefined : { line, isDerived: noted !== '' }
+  if (noted !== 'caller') return { ...noted, isDerived: true }
+  const places = callPlaces()
+  return places === null ? undefined : { ...places, isDerived: false }
 }
 
 const warned = new Set<string>()

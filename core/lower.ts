@@ -2,6 +2,7 @@
 
 import { type Cost, compile, type Plan } from './compile/index.ts'
 import { type Graph, printGraph } from './graph.ts'
+import { type MemoryTimeline, timelineOf } from './timeline.ts'
 import { trace } from './trace.ts'
 
 /** A kernel of a program. */
@@ -24,6 +25,8 @@ export interface Lowered {
   readonly flops: number
   readonly bytes: number
   toString(): string
+  /** When which array between kernels needs memory; `timeline().svg()` is a picture of it. */
+  timeline(): MemoryTimeline
 }
 
 /** Arrays that a kernel may bind on every adapter. */
@@ -55,6 +58,7 @@ export const lower =
       plannedBytes: plan.slots.reduce((sum, bytes) => sum + bytes, 0),
       flops: total(({ flops }) => flops),
       bytes: total(({ bytes }) => bytes),
+      timeline: () => timelineOf(plan),
       toString: () =>
         [
           printGraph(graph),

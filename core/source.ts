@@ -110,6 +110,23 @@ export function callLine(): string | null {
   return site === null ? null : relative(show(site))
 }
 
+/** What the package is made of besides the operations: layers, models and what trains them. */
+const layers = /^(?:nn|optim|models|peft)\//
+
+/** The same line, and the innermost place in the package's layers that the call came by, `nn/attention.ts:24:10`. */
+export function callPlaces(): { readonly line: string; readonly layer: string | null } | null {
+  const stack = withWholeStacks(() => new Error().stack ?? '')
+  const line = userLine(stack)
+  if (line === null) return null
+  for (const frame of root === null ? [] : stack.split('\n')) {
+    const place = plain(placeIn(frame.trim()))
+    if (place === line) break
+    if (place.startsWith(root!) && layers.test(place.slice(root!.length)))
+      return { line: relative(line), layer: place.slice(root!.length) }
+  }
+  return { line: relative(line), layer: null }
+}
+
 /** `f()`, in which the stacks of errors reach down to the user's line, however much of the package is between. */
 export function withWholeStacks<T>(f: () => T): T {
   const { stackTraceLimit } = Error

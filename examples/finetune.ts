@@ -2,7 +2,17 @@
 // the 260-thousand-parameter model that ships with the project, on a slice of GSM8K: `npm start`, and `npm start -- --help`.
 
 import { mkdir } from 'node:fs/promises'
-import { deviceReport, jit, random, tensor, tree, type Value, valueAndGrad, writeFileAtomic } from 'cotangent'
+import {
+  deviceReport,
+  jit,
+  onCompile,
+  random,
+  tensor,
+  tree,
+  type Value,
+  valueAndGrad,
+  writeFileAtomic,
+} from 'cotangent'
 import { generate, llama, loadTokenizer, type Tokenizer } from 'cotangent/models'
 import { causalLoss, ignored } from 'cotangent/nn'
 import { applyUpdates, chain, clipByGlobalNorm, lionw, warmupCosine } from 'cotangent/optim'
@@ -20,7 +30,7 @@ import {
 import { alpacaPrompt, type Batch, batches, type EncodedRow, encodeRow, type Row, readJsonl } from './data.ts'
 import { readOptions } from './options.ts'
 import type { Curve } from './plot.ts'
-import { colors, report, say, showProgress } from './terminal.ts'
+import { colors, report, say, showCompiling, showProgress } from './terminal.ts'
 
 const options = readOptions(process.argv)
 
@@ -34,6 +44,7 @@ process.on('SIGINT', () => {
 
 async function main(): Promise<void> {
   const began = performance.now()
+  onCompile(showCompiling)
   const { method, rank, shared, alpha, steps, batch, length, out } = options
   const first = method === 'rasa' ? null : lora({ rank, alpha })
   const second = method === 'lora' ? null : rasa({ rank, shared, alpha })

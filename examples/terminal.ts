@@ -42,3 +42,16 @@ export function showProgress(name: string, progress: Progress): void {
     console.log(`  ${name} step ${step}/${steps}  ${facts}`)
   }
 }
+
+/** Says how many kernels are ready while they are compiled, and takes that back when all are. */
+export function showCompiling({
+  ready,
+  kernels,
+}: {
+  readonly ready: number
+  readonly kernels: number
+}): void {
+  if (!isTerminal) return
+  const facts = ready < kernels ? `  ${colors.dim(`compiling: ${ready} of ${kernels} kernels`)}` : ''
+  process.stdout.write(`\r\x1b[K${facts}`)
+}

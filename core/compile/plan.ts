@@ -6,6 +6,7 @@ import { type Atom, type Equation, type Graph, Literal, showLiteral, showParams,
 import { arrayOf, wordsOf } from '../reference.ts'
 import * as scalar from '../scalar.ts'
 import { Aval } from '../shape.ts'
+import { type About, aboutEquations } from './about.ts'
 import { type Cost, costOf } from './cost.ts'
 import { fuse, type Group, runsAlone } from './fuse.ts'
 import { inline } from './inline.ts'
@@ -29,6 +30,7 @@ interface Dispatch {
   /** the types and the bytes of what it writes */
   readonly results: readonly { readonly type: string; readonly bytes: number }[]
   readonly workgroups: readonly [number, number, number]
+  about(): About
   cost(): Cost
 }
 
@@ -65,6 +67,7 @@ interface Host {
   readonly inputs: readonly { readonly place: Place; readonly bytes: number }[]
   readonly outputs: readonly Place[]
   readonly guard: Place | null
+  about(): About
   run(words: readonly ArrayBuffer[]): readonly ArrayBufferView[]
 }
 
@@ -123,7 +126,7 @@ function worksOf(graph: Graph, maxArrays: number, slices: Slices | null): Work[]
     const { key, variables } = signature(group, slices)
     const equal = known.get(key)
     if (equal === undefined) {
-      const works = kernelsOf(group, slices).map(kernelWork)
+      const works = kernelsOf(group, slices).map((kernel) => kernelWork(kernel, group))
       known.set(key, { works, variables })
       return works
     }
@@ -133,18 +136,18 @@ function worksOf(graph: Graph, maxArrays: number, slices: Slices | null): Work[]
       translated.set(variable, here)
       return here
     }
-    return equal.works.map((work) => work.on(work.reads.map(translate), work.writes.map(translate)))
+    return equal.works.map((work) => work.on(work.reads.map(translate), work.writes.map(translate), group))
   })
 }
 
 interface KernelWork extends Work {
-  /** The same kernel on other arrays. */
-  on(reads: readonly Var[], writes: readonly Var[]): KernelWork
+  /** The same kernel on other arrays, for an equal group. */
+  on(reads: readonly Var[], writes: readonly Var[], group: Group | null): KernelWork
 }
 
-function kernelWork(kernel: Kernel): KernelWork {
+function kernelWork(kernel: Kernel, group: Group | null = null): KernelWork {
   const module = emit(kernel) // a kernel knows what it reads once its elements are spelled out
-  const on = (reads: readonly Var[], writes: readonly Var[]): KernelWork => ({
+  const on: KernelWork['on'] = (reads, writes, group) => ({
     reads,
     writes,
     scratch: [],
@@ -156,12 +159,14 @@ function kernelWork(kernel: Kernel): KernelWork {
       inputs: reads.map(place),
       outputs: writes.map(place),
       results: writes.map(({ aval }) => ({ type: String(aval), bytes: aval.bytes })),
+      about: () => aboutEquations(kernel.nest.kind, group === null ? [] : [...group.members]),
       cost: () => costOf(kernel),
     }),
   })
   return on(
     [...kernel.inputs, ...(kernel.guard ? [kernel.guard] : [])],
     kernel.outputs.map(({ variable }) => variable),
+    group,
   )
 }
 
@@ -203,7 +208,8 @@ const copyOf = (from: Atom, to: Var, slices: Slices | null): Work =>
     ? kernelWork(plainKernel('fill', to, null, () => scalar.constant(from.value, to.aval.dtype), slices))
     : kernelWork(plainKernel('copy', to, from, (x) => x!, slices))
 
-function hostWorks({ primitive, params, inputs, outputs, guard }: Equation, around: Slices | null): Work[] {
+function hostWorks(equation: Equation, around: Slices | null): Work[] {
+  const { primitive, params, inputs, outputs, guard } = equation
   const works: Work[] = []
   const reads = arraysOf(inputs, around, works)
   const step: Work['step'] = (place) => ({
@@ -212,6 +218,7 @@ function hostWorks({ primitive, params, inputs, outputs, guard }: Equation, arou
     inputs: reads.map((variable) => ({ place: place(variable), bytes: variable.aval.bytes })),
     outputs: outputs.map(place),
     guard: guard ? place(guard) : null,
+    about: () => aboutEquations('host', [equation]),
     run: (words) => {
       const arrays = reads.map(({ aval }, k) => arrayOf(aval, words[k]!))
       return primitive.reference(arrays, params).map(wordsOf)

@@ -6,6 +6,7 @@ import { bufferUsage, type Choice, chooseAdapter, mapMode, shaderStage } from '.
 import { collect } from './collect.ts'
 import { CompileError, DeviceError, DeviceLostError, OutOfMemoryError, type Text } from './errors.ts'
 import { expectNews } from './polling.ts'
+import { counting } from './progress.ts'
 
 /** What the device did and holds since it was opened. */
 export interface DeviceStatistics {
@@ -324,6 +325,7 @@ export class Device {
       throw new CompileError({ kernel: name, wgsl, message: (await invalid) ?? error.message, liveBytes })
     })
     this.#pipelines.set(wgsl, created)
+    counting(name, created)
     return created
   }
 

@@ -3,6 +3,7 @@
 
 import './gpu.ts'
 import { type Device, openDevice } from './device.ts'
+import { Stamps, type TimedStep, type Timer } from './timer.ts'
 
 /** An array of a program: an argument, a result, or an intermediate in a slot. */
 interface Place {
@@ -10,9 +11,8 @@ interface Place {
   readonly index: number
 }
 
-interface DispatchStep {
+interface DispatchStep extends TimedStep {
   readonly kind: 'dispatch'
-  readonly name: string
   readonly wgsl: string
   readonly inputs: readonly Place[]
   readonly outputs: readonly Place[]
@@ -48,6 +48,7 @@ interface HostStep {
   readonly inputs: readonly { readonly place: Place; readonly bytes: number }[]
   readonly outputs: readonly Place[]
   readonly guard: Place | null
+  about: TimedStep['about']
   run(words: readonly ArrayBuffer[]): readonly ArrayBufferView[]
 }
 
@@ -85,28 +86,38 @@ const dispatchesOf = ({ steps }: ProgramPlan): DispatchStep[] =>
 /** Commands on their way to the device. */
 class Commands {
   readonly #device: Device
+  readonly #timer: Timer | null
+  #stamps: Stamps | null = null
+  #timed: DispatchStep[] = []
   #encoder: GPUCommandEncoder | null = null
   #pass: GPUComputePassEncoder | null = null
   #pipeline: GPUComputePipeline | null = null
   #count = 0
   #dispatches = 0
 
-  constructor(device: Device) {
+  constructor(device: Device, timer: Timer | null) {
     this.#device = device
+    this.#timer = timer
   }
 
-  dispatch(pipeline: GPUComputePipeline, group: GPUBindGroup, workgroups: DispatchStep['workgroups']): void {
+  dispatch(step: DispatchStep, pipeline: GPUComputePipeline, group: GPUBindGroup): void {
+    if (this.#timer !== null) {
+      this.#pass?.end()
+      this.#pass = null
+      this.#stamps ??= new Stamps(this.#device)
+      this.#timed.push(step)
+    }
     if (this.#pass === null) {
-      this.#pass = this.#open().beginComputePass()
+      this.#pass = this.#open().beginComputePass(this.#stamps?.pass(step.name))
       this.#pipeline = null
     }
     if (this.#pipeline !== pipeline) this.#pass.setPipeline(pipeline)
     this.#pipeline = pipeline
     this.#pass.setBindGroup(0, group)
-    const [x, y, z] = workgroups
+    const [x, y, z] = step.workgroups
     this.#pass.dispatchWorkgroups(x, y, z)
     this.#dispatches++
-    if (++this.#count >= maxCommands) this.submit()
+    if (++this.#count >= maxCommands || this.#stamps?.full) this.submit()
   }
 
   copy(from: GPUBuffer, to: GPUBuffer): void {
@@ -118,7 +129,13 @@ class Commands {
 
   submit(): void {
     this.#pass?.end()
-    if (this.#encoder !== null) this.#device.submit(this.#encoder.finish(), this.#dispatches)
+    if (this.#encoder !== null) {
+      const times = this.#stamps?.copy(this.#encoder)
+      this.#device.submit(this.#encoder.finish(), this.#dispatches)
+      if (times !== undefined) this.#timer?.take(this.#timed, times())
+    }
+    this.#stamps = null
+    this.#timed = []
     this.#pass = null
     this.#encoder = null
     this.#count = 0
@@ -172,16 +189,21 @@ export class Program {
     return this.#ready
   }
 
-  async run(device: Device, inputs: readonly GPUBuffer[], outputs: readonly GPUBuffer[]): Promise<void> {
+  async run(
+    device: Device,
+    inputs: readonly GPUBuffer[],
+    outputs: readonly GPUBuffer[],
+    timer: Timer | null,
+  ): Promise<void> {
     const { plan, kernels } = await this.#prepare(device)
     const slots = await this.buffers(device, 'slot', plan.slots, (k) =>
       device.allocate(plan.slots[k]!, 'an intermediate result'),
     )
     try {
-      const commands = new Commands(device)
-      const run = new Run(device, commands, (step, arrays) => {
+      const commands = new Commands(device, timer)
+      const run = new Run(device, commands, timer, (step, arrays) => {
         const kernel = kernels.get(step)!
-        commands.dispatch(kernel.pipeline, bindGroup(device, step, kernel, arrays), step.workgroups)
+        commands.dispatch(step, kernel.pipeline, bindGroup(device, step, kernel, arrays))
       })
       await run.steps(plan, { input: inputs, output: outputs, slot: slots })
       commands.submit()
@@ -240,11 +262,18 @@ function bindGroup(
 class Run {
   readonly #device: Device
   readonly #commands: Commands
+  readonly #timer: Timer | null
   readonly #dispatch: (step: DispatchStep, arrays: Arrays) => void
 
-  constructor(device: Device, commands: Commands, dispatch: (step: DispatchStep, arrays: Arrays) => void) {
+  constructor(
+    device: Device,
+    commands: Commands,
+    timer: Timer | null,
+    dispatch: (step: DispatchStep, arrays: Arrays) => void,
+  ) {
     this.#device = device
     this.#commands = commands
+    this.#timer = timer
     this.#dispatch = dispatch
   }
 
@@ -290,7 +319,10 @@ class Run {
     if (step.guard !== null && !(await this.#isTrue(bufferOf(step.guard)))) return
     this.#commands.submit()
     const words = step.inputs.map(({ place, bytes }) => this.#read(bufferOf(place), bytes, step.name))
-    const results = step.run(await Promise.all(words))
+    const given = await Promise.all(words)
+    const start = performance.now()
+    const results = step.run(given)
+    this.#timer?.onHost(step, start)
     for (const [k, data] of results.entries())
       if (data.byteLength > 0) await this.#device.write(bufferOf(step.outputs[k]!), data, step.name)
   }

@@ -7,6 +7,7 @@ import { type Site, showSite } from '../source.ts'
 import { type Device, type DeviceStatistics, openDevice } from './device.ts'
 import { type About, DeviceError, type Text } from './errors.ts'
 import type { Program } from './program.ts'
+import { currentTimer } from './timer.ts'
 
 /** Where an array's words are: still on the host, to be computed, on the device, or nowhere any more. */
 type State =
@@ -120,6 +121,7 @@ export function launch(
   outputs: readonly Storage[],
   donated: readonly Storage[],
 ): void {
+  const timer = currentTimer()
   const held = [...inputs, ...outputs, ...donated]
   for (const storage of held) storage.uses += 1
   const settle = (): void => {
@@ -135,7 +137,7 @@ export function launch(
       for (const input of inputs) sources.push(bufferOn(device, input) ?? (await upload(device, input)))
       const sizes = outputs.map(({ bytes }) => bytes)
       targets = await program.buffers(device, 'output', sizes, (k) => allocate(device, outputs[k]!))
-      await program.run(device, sources, targets)
+      await program.run(device, sources, targets, timer)
     } catch (error) {
       for (const target of targets) device.recycle(target)
       throw error

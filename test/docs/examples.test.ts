@@ -74,10 +74,12 @@ const sources = ['core', 'autodiff', 'nn', 'optim', 'models', 'peft'].map(async 
   const names = await readdir(root + folder, { recursive: true })
   return names.filter((name) => name.endsWith('.ts')).map((name) => `${folder}/${name}`)
 })
-const pages = ['README.md', 'docs/coming-from-jax.md', 'docs/debugging.md'].map(async (page) => {
-  const programs = fenced(await readFile(root + page, 'utf8')).filter((code) => code.includes('import '))
-  return [page, programs] as const
-})
+const pages = ['README.md', 'docs/coming-from-jax.md', 'docs/debugging.md', 'docs/profiling.md'].map(
+  async (page) => {
+    const programs = fenced(await readFile(root + page, 'utf8')).filter((code) => code.includes('import '))
+    return [page, programs] as const
+  },
+)
 for (const [source, codes] of [
   ...(await Promise.all(pages)),
   ...(await Promise.all(

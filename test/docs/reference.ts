@@ -72,7 +72,11 @@ const pages: readonly { readonly name: string; readonly title: string; readonly 
     },
     { name: 'trees', title: 'Trees', from: ['core/tree.ts'] },
     { name: 'random', title: 'Random numbers', from: ['core/random.ts'] },
-    { name: 'debug', title: 'Debugging', from: ['core/debug.ts', 'core/lower.ts'] },
+    {
+      name: 'debug',
+      title: 'Debugging',
+      from: ['core/debug.ts', 'core/lower.ts', 'core/timeline.ts', 'core/profile.ts'],
+    },
     {
       name: 'device',
       title: 'Device, memory and files',
