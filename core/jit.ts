@@ -9,6 +9,7 @@ import { keyOf } from './identity.ts'
 import { notesLines } from './lines.ts'
 import { traceCounter } from './retrace.ts'
 import { callSite } from './source.ts'
+import { timed } from './spent.ts'
 import { materialize, Tensor } from './tensor.ts'
 import { escaped, isTracing, setEvaluate, type Traced, Tracer, toValue, trace } from './trace.ts'
 import { leaves, leavesWithPath, showPath, structure } from './tree.ts'
@@ -21,7 +22,8 @@ const maxPrograms = 1024
 function programOf(traced: Graph): Program {
   const graph = checkedGraph(traced)
   const text = printGraph(graph)
-  const program = programs.get(text) ?? new Program((maxInputs) => compile(graph, maxInputs))
+  const program =
+    programs.get(text) ?? new Program((maxInputs) => timed('compile', () => compile(graph, maxInputs)))
   programs.delete(text)
   programs.set(text, program)
   if (programs.size > maxPrograms) programs.delete(programs.keys().next().value!)
@@ -121,7 +123,7 @@ export function jit<A extends readonly unknown[], R>(
     const statics = staticArgnums.map((k) => keyOf(args[k]))
     const key = [structure(dynamic), inputs.map(({ aval }) => String(aval)), statics, notesLines()].join(';')
     const known = compiled.get(key)
-    const entry = known ?? traceProgram(name, f, args, dynamic, staticArgnums)
+    const entry = known ?? timed('trace', () => traceProgram(name, f, args, dynamic, staticArgnums))
     compiled.set(key, entry)
     if (known === undefined)
       count({

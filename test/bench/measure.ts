@@ -1,0 +1,114 @@
+// One case, measured: every contender makes it ready, runs it once from nothing and once more, and then all take turns.
+
+import { deviceReport } from 'cotangent'
+import { bytesOf, cases, operationsOf } from './cases.ts'
+import type { Contender, Ready } from './contenders/contender.ts'
+import { metered } from './meter.ts'
+import { median, play, type Turn } from './rounds.ts'
+
+/** What is known of a case and a contender; what is not is null. Counts are of a warm call, pipelines of the first one. */
+export interface Row {
+  readonly case: string
+  readonly contender: string
+  readonly adapter: string
+  /** The median. */
+  readonly milliseconds: number
+  readonly dispatches: number | null
+  readonly submits: number | null
+  readonly pipelines: number | null
+  readonly traceMilliseconds: number | null
+  readonly compileMilliseconds: number | null
+  readonly pipelineMilliseconds: number | null
+  readonly plannedBytes: number | null
+  readonly gflops: number | null
+  readonly gbps: number | null
+  readonly rounds: number
+  readonly note: string | null
+}
+
+/** The rows of a case, and who could not do it. */
+export interface Measured {
+  readonly rows: readonly Row[]
+  readonly failures: readonly { readonly case: string; readonly contender: string; readonly reason: string }[]
+}
+
+/** How far results may be apart, of the length of the first contender's. */
+const tolerance = 1e-3
+
+/** `|x - y| / |y|`, of vectors. */
+export function distance(x: ArrayLike<number>, y: ArrayLike<number>): number {
+  if (x.length !== y.length) return Number.POSITIVE_INFINITY
+  let [off, length] = [0, 0]
+  for (let k = 0; k < y.length; k++) {
+    off += (x[k]! - y[k]!) ** 2
+    length += y[k]! ** 2
+  }
+  return Math.sqrt(off / (length || 1))
+}
+
+/** Measures a case for these contenders, of whom the first is right. */
+export async function measure(name: string, contenders: readonly Contender[], rounds: number): Promise<Measured> {
+  const work = cases[name]!
+  const { name: adapter } = await deviceReport()
+  const failures: Measured['failures'][number][] = []
+  const started: { contender: Contender; ready: Ready; turn: Turn; row: Omit<Row, 'milliseconds' | 'gflops' | 'gbps' | 'rounds'> }[] = []
+  let right: readonly ArrayLike<number>[] | null = null
+  for (const contender of contenders) {
+    try {
+      const ready = await contender.prepare(work)
+      if (ready === null) continue
+      const before = contender.spent()
+      const cold = await metered(ready.first)
+      const after = contender.spent()
+      right ??= cold.result
+      const off = Math.max(...right.map((vector, k) => distance(cold.result[k] ?? [], vector)))
+      if (!(off <= tolerance)) throw new Error(`the result is off by ${off.toPrecision(2)} of it`)
+      const start = performance.now()
+      const warm = await metered(ready.run)
+      const milliseconds = performance.now() - start
+      const { parts = 1 } = ready
+      // nothing at all was asked of WebGPU: this one computes elsewhere
+      const elsewhere = cold.asked.dispatches === 0 && cold.asked.submits === 0
+      started.push({
+        contender,
+        ready,
+        turn: { name: contender.name, call: ready.run, milliseconds },
+        row: {
+          case: name,
+          contender: contender.name,
+          adapter: elsewhere ? 'CPU' : adapter,
+          dispatches: elsewhere ? null : warm.asked.dispatches / parts,
+          submits: elsewhere ? null : warm.asked.submits / parts,
+          pipelines: elsewhere ? null : cold.asked.pipelines,
+          traceMilliseconds: before && after && after.trace - before.trace,
+          compileMilliseconds: before && after && after.compile - before.compile,
+          pipelineMilliseconds: elsewhere ? null : cold.asked.pipelineMilliseconds,
+          plannedBytes: ready.plannedBytes,
+          note: ready.note ?? null,
+        },
+      })
+    } catch (error) {
+      failures.push({ case: name, contender: contender.name, reason: firstLine(error) })
+    }
+  }
+  const samples = await play(
+    started.map(({ turn }) => turn),
+    rounds,
+  )
+  const [operations, bytes] = [operationsOf(work), bytesOf(work)]
+  const rows = started.map(({ row, ready }, k): Row => {
+    const milliseconds = median(samples[k]!) / (ready.parts ?? 1)
+    ready.close()
+    return {
+      ...row,
+      milliseconds,
+      gflops: operations && operations / milliseconds / 1e6,
+      gbps: bytes && bytes / milliseconds / 1e6,
+      rounds: samples[k]!.length,
+    }
+  })
+  return { rows, failures }
+}
+
+const firstLine = (error: unknown): string =>
+  (error instanceof Error ? error.message : String(error)).split('\n')[0]!
