@@ -292,15 +292,15 @@ export function tokens(name: string, shape: readonly number[], limit: number): H
 
 /** Parameters of a model of these sizes, with HostArrays for leaves: matrices of `±1/√in`, norms around one. */
 const drawn = (config: llama.LlamaConfig): unknown =>
-  tree.mapWithPath(
-    (path, { shape }: Aval) => {
-      const name = tree.showPath(path)
-      if (shape.length === 2) return noise(name, shape, 1 / Math.sqrt(shape[1]!))
-      const { data } = noise(name, shape, 0.1)
-      return new HostArray(shape, (data as Float32Array).map((x) => 1 + x))
-    },
-    llama.shapes(config),
-  )
+  tree.mapWithPath((path, { shape }: Aval) => {
+    const name = tree.showPath(path)
+    if (shape.length === 2) return noise(name, shape, 1 / Math.sqrt(shape[1]!))
+    const { data } = noise(name, shape, 0.1)
+    return new HostArray(
+      shape,
+      (data as Float32Array).map((x) => 1 + x),
+    )
+  }, llama.shapes(config))
 
 /** A model: its configuration, and its parameters as a tree with HostArrays for leaves. */
 export async function modelOf(

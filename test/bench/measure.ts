@@ -47,11 +47,20 @@ export function distance(x: ArrayLike<number>, y: ArrayLike<number>): number {
 }
 
 /** Measures a case for these contenders, of whom the first is right. */
-export async function measure(name: string, contenders: readonly Contender[], rounds: number): Promise<Measured> {
+export async function measure(
+  name: string,
+  contenders: readonly Contender[],
+  rounds: number,
+): Promise<Measured> {
   const work = cases[name]!
   const { name: adapter } = await deviceReport()
   const failures: Measured['failures'][number][] = []
-  const started: { contender: Contender; ready: Ready; turn: Turn; row: Omit<Row, 'milliseconds' | 'gflops' | 'gbps' | 'rounds'> }[] = []
+  const started: {
+    contender: Contender
+    ready: Ready
+    turn: Turn
+    row: Omit<Row, 'milliseconds' | 'gflops' | 'gbps' | 'rounds'>
+  }[] = []
   let right: readonly ArrayLike<number>[] | null = null
   for (const contender of contenders) {
     try {
@@ -67,8 +76,7 @@ export async function measure(name: string, contenders: readonly Contender[], ro
       const warm = await metered(ready.run)
       const milliseconds = performance.now() - start
       const { parts = 1 } = ready
-      // nothing at all was asked of WebGPU: this one computes elsewhere
-      const elsewhere = cold.asked.dispatches === 0 && cold.asked.submits === 0
+      const { onAdapter } = contender
       started.push({
         contender,
         ready,
@@ -76,13 +84,13 @@ export async function measure(name: string, contenders: readonly Contender[], ro
         row: {
           case: name,
           contender: contender.name,
-          adapter: elsewhere ? 'CPU' : adapter,
-          dispatches: elsewhere ? null : warm.asked.dispatches / parts,
-          submits: elsewhere ? null : warm.asked.submits / parts,
-          pipelines: elsewhere ? null : cold.asked.pipelines,
+          adapter: onAdapter ? adapter : 'CPU',
+          dispatches: onAdapter ? warm.asked.dispatches / parts : null,
+          submits: onAdapter ? warm.asked.submits / parts : null,
+          pipelines: onAdapter ? cold.asked.pipelines : null,
           traceMilliseconds: before && after && after.trace - before.trace,
           compileMilliseconds: before && after && after.compile - before.compile,
-          pipelineMilliseconds: elsewhere ? null : cold.asked.pipelineMilliseconds,
+          pipelineMilliseconds: onAdapter ? cold.asked.pipelineMilliseconds : null,
           plannedBytes: ready.plannedBytes,
           note: ready.note ?? null,
         },

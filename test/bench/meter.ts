@@ -36,7 +36,9 @@ const counted: readonly (readonly [string, string, () => void, (() => void)?])[]
 ]
 
 /** What `f` asks for, and its result. Outside of it nothing is counted, and nothing slows anyone down. */
-export async function metered<T>(f: () => Promise<T>): Promise<{ readonly asked: Asked; readonly result: T }> {
+export async function metered<T>(
+  f: () => Promise<T>,
+): Promise<{ readonly asked: Asked; readonly result: T }> {
   const before = { ...counts }
   const restore = counted.map(([type, name, begin, end]) => {
     const { prototype } = (globals as unknown as Record<string, { prototype: Record<string, Method> }>)[type]!

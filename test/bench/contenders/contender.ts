@@ -36,6 +36,8 @@ export function agreed([first, ...rest]: readonly ArrayLike<number>[]): readonly
 /** Someone to time. */
 export interface Contender {
   readonly name: string
+  /** Whether it computes on the adapter, and not beside it. */
+  readonly onAdapter: boolean
   /** Milliseconds of tracing and compiling so far, where that is known. */
   readonly spent: () => { readonly trace: number; readonly compile: number } | null
   /** Makes a case ready; null for what is not written for this contender, and an error for what it cannot do. */

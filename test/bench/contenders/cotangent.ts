@@ -4,8 +4,8 @@ import {
   add,
   checkpoint,
   contract,
-  div,
   dispose,
+  div,
   exp,
   expandDims,
   grad,
@@ -49,7 +49,7 @@ import { spent } from '../../../core/spent.ts'
 import {
   adapterOf,
   blocksOf,
-  HostArray,
+  type HostArray,
   methods,
   modelOf,
   noise,
@@ -63,8 +63,7 @@ const put = ({ data, shape }: HostArray): Value => tensor(data, { shape })
 const drawn = (name: string, ...shape: number[]): Value => put(noise(name, shape))
 
 /** A tree with arrays on the device in place of those on the host. */
-const upload = <T>(host: unknown): T =>
-  tree.map((leaf: HostArray) => put(leaf), host) as T
+const upload = <T>(host: unknown): T => tree.map((leaf: HostArray) => put(leaf), host) as T
 
 const isArray = (node: object): node is Value => node instanceof Value
 
@@ -124,7 +123,12 @@ function attentionCase(
   )
 }
 
-function rowsCase({ kind, rows, columns, gradient }: Extract<Work, { gradient: boolean; rows: number }>): Ready {
+function rowsCase({
+  kind,
+  rows,
+  columns,
+  gradient,
+}: Extract<Work, { gradient: boolean; rows: number }>): Ready {
   const x = drawn('x', rows, columns)
   if (kind === 'cross-entropy') {
     const labels = put(tokens('labels', [rows], columns))
@@ -147,7 +151,14 @@ function rowsCase({ kind, rows, columns, gradient }: Extract<Work, { gradient: b
 
 type Layers = llama.LlamaParams['layers']
 
-function blocksCase({ batch, time, hidden, heads, checkpoint: again, ...sizes }: Extract<Work, { kind: 'blocks' }>): Ready {
+function blocksCase({
+  batch,
+  time,
+  hidden,
+  heads,
+  checkpoint: again,
+  ...sizes
+}: Extract<Work, { kind: 'blocks' }>): Ready {
   const split = (y: Value): Value => reshape(y, [batch, time, heads, hidden / heads])
   const block = (p: Layers[number], x: Value, positions: RopeTable): Value => {
     const h = rmsNorm(x, p.attnNorm, { eps: 1e-5 })
@@ -158,7 +169,12 @@ function blocksCase({ batch, time, hidden, heads, checkpoint: again, ...sizes }:
   }
   const forward = again ? checkpoint(block) : block
   const loss = (layers: Layers, x: Value, positions: RopeTable, ct: Value): Value =>
-    sum(mul(ct, layers.reduce((x, p) => forward(p, x, positions), x)))
+    sum(
+      mul(
+        ct,
+        layers.reduce((x, p) => forward(p, x, positions), x),
+      ),
+    )
   const all: Sizes = { batch, time, hidden, heads, ...sizes }
   return ready(
     valueAndGrad(loss, { argnums: [0, 1] }),
@@ -240,7 +256,8 @@ async function prepare(work: Work): Promise<Ready> {
       return ready((x: Value) => sum(x, work.all ? {} : { axis: 1 }), drawn('x', work.rows, work.columns))
     case 'embedding': {
       const { vocabulary, hidden, tokens: count } = work
-      const loss = (table: Value, ids: Value, ct: Value): Value => sum(mul(ct, take(table, ids, { mode: 'clip' })))
+      const loss = (table: Value, ids: Value, ct: Value): Value =>
+        sum(mul(ct, take(table, ids, { mode: 'clip' })))
       const ids = put(tokens('ids', [count], vocabulary))
       return ready(grad(loss), drawn('table', vocabulary, hidden), ids, drawn('ct', count, hidden))
     }
@@ -257,11 +274,17 @@ async function prepare(work: Work): Promise<Ready> {
   }
 }
 
-export const cotangent: Contender = { name: 'cotangent', spent: () => ({ ...spent }), prepare }
+export const cotangent: Contender = {
+  name: 'cotangent',
+  onAdapter: true,
+  spent: () => ({ ...spent }),
+  prepare,
+}
 
 /** Attention written out, for what the fused one saves. */
 export const unfused: Contender = {
   name: 'cotangent-unfused',
+  onAdapter: true,
   spent: cotangent.spent,
   prepare: async (work) => (work.kind === 'attention' ? attentionCase(work, plainAttention) : null),
 }

@@ -127,7 +127,12 @@ function casesOn(jax: Jax, device: Device): (work: Work) => Promise<Ready> {
     return ready(jax.valueAndGrad(loss, { argnums: [0, 1] }), args)
   }
 
-  async function stepCase({ model: which, method, batch, time }: Extract<Work, { kind: 'step' }>): Promise<Ready> {
+  async function stepCase({
+    model: which,
+    method,
+    batch,
+    time,
+  }: Extract<Work, { kind: 'step' }>): Promise<Ready> {
     const { config, params } = await modelOf(which)
     const adapt = {
       lora: () => jax.jit(model.step(model.loss(config, model.lora, () => []))),
@@ -239,6 +244,7 @@ const contender = (device: Device): Contender => {
   }
   return {
     name: device === 'webgpu' ? 'jax-js' : 'jax-js-wasm',
+    onAdapter: device === 'webgpu',
     spent: () => null,
     async prepare(work) {
       if (work.kind === 'blocks' && work.checkpoint) return null // it has no such thing

@@ -178,7 +178,13 @@ export function llamaIn({ numpy: np, nn, tree, valueAndGrad }: Jax) {
   /** One token after the other: the next one and the cache, `[1, length, kvHeads, size]` twice a layer. */
   const next =
     (config: llama.LlamaConfig) =>
-    (params: Params, cache: readonly { readonly k: Arr; readonly v: Arr }[], token: Arr, position: Arr, all: Turns) => {
+    (
+      params: Params,
+      cache: readonly { readonly k: Arr; readonly v: Arr }[],
+      token: Arr,
+      position: Arr,
+      all: Turns,
+    ) => {
       const length = cache[0]!.k.shape[1]!
       const turns = tree.map((table) => np.take(table, position.ref, 0), all)
       const here = np.equal(np.arange(length).reshape([1, length, 1, 1]), position.ref)

@@ -49,7 +49,9 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
     ${range(4)
       .map((part) => {
         const loads = range(fours).map((n) => `let b${part}_${n} = y[along + ${n}u];`)
-        const steps = sums.map(([m, n]) => `s${m}_${n} = fma(vec4f(a${m}[${part}]), b${part}_${n}, s${m}_${n});`)
+        const steps = sums.map(
+          ([m, n]) => `s${m}_${n} = fma(vec4f(a${m}[${part}]), b${part}_${n}, s${m}_${n});`,
+        )
         return [...loads, ...steps, `along += ${columns / 4}u;`].join(' ')
       })
       .join('\n    ')}
@@ -171,7 +173,9 @@ function elementKernels(size: number, value: string): Kernel[] {
 @compute @workgroup_size(${group})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) index: u32) {
   ${range(run)
-    .map((k) => `{ let i = group.x * ${group * run}u + ${k * group}u + index; let a = x[i]; z[i] = ${value}; }`)
+    .map(
+      (k) => `{ let i = group.x * ${group * run}u + ${k * group}u + index; let a = x[i]; z[i] = ${value}; }`,
+    )
     .join('\n  ')}
 }`,
     })),
@@ -259,7 +263,11 @@ async function fastest(
       await device.queue.onSubmittedWorkDone()
     }
   }
-  let best: { readonly run: () => Promise<void>; readonly name: string; readonly milliseconds: number } | null = null
+  let best: {
+    readonly run: () => Promise<void>
+    readonly name: string
+    readonly milliseconds: number
+  } | null = null
   for (const kernel of kernels) {
     if (kernel === null) continue
     const run = await runOf(kernel)
@@ -305,6 +313,7 @@ const contender = (name: string, unchecked: boolean): Contender => {
   let opening: Promise<GPUDevice> | null = null
   return {
     name,
+    onAdapter: true,
     spent: () => null,
     async prepare(work) {
       opening ??= open(unchecked)
