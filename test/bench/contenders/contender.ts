@@ -18,10 +18,11 @@ export interface Ready {
   readonly note?: string
 }
 
-/** The leaves of a tree of plain objects and arrays, in the order of their keys, whoever's arrays they are. */
+/** The leaves of a tree of plain objects, in the order of their keys, and of arrays, whoever's leaves they are. */
 export function leavesOf<T extends object>(tree: unknown, isLeaf: (node: object) => node is T): T[] {
   if (typeof tree !== 'object' || tree === null) return []
   if (isLeaf(tree)) return [tree]
+  if (Array.isArray(tree)) return tree.flatMap((child) => leavesOf(child, isLeaf))
   return Object.entries(tree)
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .flatMap(([, child]) => leavesOf(child, isLeaf))

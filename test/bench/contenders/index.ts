@@ -3,6 +3,15 @@
 import type { Contender } from './contender.ts'
 import { cotangent, unfused } from './cotangent.ts'
 import { jaxJs, jaxJsWasm } from './jax-js.ts'
+import { tfjs } from './tfjs.ts'
 import { wgsl, wgslUnchecked } from './wgsl.ts'
 
-export const contenders: readonly Contender[] = [cotangent, unfused, jaxJs, jaxJsWasm, wgsl, wgslUnchecked]
+export const contenders: readonly Contender[] = [
+  cotangent,
+  unfused,
+  jaxJs,
+  jaxJsWasm,
+  tfjs,
+  wgsl,
+  wgslUnchecked,
+]
