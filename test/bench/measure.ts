@@ -3,8 +3,9 @@
 import { deviceReport } from 'cotangent'
 import { bytesOf, cases, operationsOf } from './cases.ts'
 import type { Contender, Ready } from './contenders/contender.ts'
+import { type Limits, limits } from './contenders/wgsl.ts'
 import { metered } from './meter.ts'
-import { median, play, type Turn } from './rounds.ts'
+import { median, play, type Turn, turnTime } from './rounds.ts'
 
 /** What is known of a case and a contender; what is not is null. Counts are of a warm call, pipelines of the first one. */
 export interface Row {
@@ -22,14 +23,31 @@ export interface Row {
   readonly plannedBytes: number | null
   readonly gflops: number | null
   readonly gbps: number | null
+  /** What part that is of the most that the adapter did in the same rounds. */
+  readonly gflopsShare: number | null
+  readonly gbpsShare: number | null
   readonly rounds: number
   readonly note: string | null
+}
+
+/** The most that the adapter did: GFLOP/s of arithmetic, GB/s of copying. */
+export interface Peaks {
+  readonly gflops: number
+  readonly gbps: number
+}
+
+/** Who could not do a case, and why. */
+export interface Failure {
+  readonly case: string
+  readonly contender: string
+  readonly reason: string
 }
 
 /** The rows of a case, and who could not do it. */
 export interface Measured {
   readonly rows: readonly Row[]
-  readonly failures: readonly { readonly case: string; readonly contender: string; readonly reason: string }[]
+  readonly failures: readonly Failure[]
+  readonly peaks: Peaks
 }
 
 /** How far results may be apart, of the length of the first contender's. */
@@ -46,20 +64,21 @@ export function distance(x: ArrayLike<number>, y: ArrayLike<number>): number {
   return Math.sqrt(off / (length || 1))
 }
 
-/** Measures a case for these contenders, of whom the first is right. */
+/** Measures a case for these contenders, of whom the first is right; `limitsOf` shows the most that the adapter can do. */
 export async function measure(
   name: string,
   contenders: readonly Contender[],
   rounds: number,
+  limitsOf: () => Promise<Limits> = limits,
 ): Promise<Measured> {
   const work = cases[name]!
   const { name: adapter } = await deviceReport()
-  const failures: Measured['failures'][number][] = []
+  const failures: Failure[] = []
   const started: {
     contender: Contender
     ready: Ready
     turn: Turn
-    row: Omit<Row, 'milliseconds' | 'gflops' | 'gbps' | 'rounds'>
+    row: Omit<Row, 'milliseconds' | 'gflops' | 'gbps' | 'gflopsShare' | 'gbpsShare' | 'rounds'>
   }[] = []
   let right: readonly ArrayLike<number>[] | null = null
   for (const contender of contenders) {
@@ -71,7 +90,10 @@ export async function measure(
       const after = contender.spent()
       right ??= cold.result
       const off = Math.max(...right.map((vector, k) => distance(cold.result[k] ?? [], vector)))
-      if (!(off <= tolerance)) throw new Error(`the result is off by ${off.toPrecision(2)} of it`)
+      if (!(off <= tolerance)) {
+        ready.close()
+        throw new Error(`the result is off by ${off.toPrecision(2)} of it`)
+      }
       const start = performance.now()
       const warm = await metered(ready.run)
       const milliseconds = performance.now() - start
@@ -99,23 +121,40 @@ export async function measure(
       failures.push({ case: name, contender: contender.name, reason: firstLine(error) })
     }
   }
+  const most = await limitsOf()
+  const turnOf = ({ run }: Pick<Ready, 'run'>, name: string): Turn => ({
+    name,
+    call: run,
+    milliseconds: turnTime,
+  })
   const samples = await play(
-    started.map(({ turn }) => turn),
+    [
+      ...started.map(({ turn }) => turn),
+      turnOf(most.arithmetic, 'arithmetic'),
+      turnOf(most.copying, 'copying'),
+    ],
     rounds,
   )
+  const [arithmetic, copying] = samples.slice(-2).map(median) as [number, number]
+  const peaks = { gflops: most.operations / arithmetic / 1e6, gbps: most.bytes / copying / 1e6 }
   const [operations, bytes] = [operationsOf(work), bytesOf(work)]
   const rows = started.map(({ row, ready }, k): Row => {
     const milliseconds = median(samples[k]!) / (ready.parts ?? 1)
     ready.close()
+    const gflops = operations && operations / milliseconds / 1e6
+    const gbps = bytes && bytes / milliseconds / 1e6
+    const here = row.dispatches !== null
     return {
       ...row,
       milliseconds,
-      gflops: operations && operations / milliseconds / 1e6,
-      gbps: bytes && bytes / milliseconds / 1e6,
+      gflops,
+      gbps,
+      gflopsShare: here ? gflops && gflops / peaks.gflops : null,
+      gbpsShare: here ? gbps && gbps / peaks.gbps : null,
       rounds: samples[k]!.length,
     }
   })
-  return { rows, failures }
+  return { rows, failures, peaks }
 }
 
 const firstLine = (error: unknown): string =>

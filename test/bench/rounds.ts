@@ -11,7 +11,7 @@ export interface Turn {
 }
 
 /** A turn is as many calls as take so long, so that the clock and the wait for the last one hardly count. */
-const turnTime = 20
+export const turnTime = 20
 const maxCalls = 32
 
 /** After so long, in milliseconds, there are no more rounds than these. */
