@@ -105,6 +105,7 @@ async function bench(options: Options): Promise<void> {
   if (options.record) await record(rows)
   const given = [
     `COTANGENT_ADAPTER=${source} npm run bench --`,
+    ...(options.case ? ['--case', ...names] : []),
     ...(options.contender ? ['--contender', ...wanted] : []),
     `--rounds ${options.rounds} --docs`,
   ]
