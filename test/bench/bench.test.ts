@@ -1,5 +1,6 @@
 // The bench: its arithmetic, its rows, and that contenders agree on small sizes.
 
+import { readdir, readFile } from 'node:fs/promises'
 import { expect, test } from 'vitest'
 import { bytesOf, cases, noise, operationsOf, tokens, type Work } from './cases.ts'
 import type { Contender } from './contenders/contender.ts'
@@ -171,6 +172,14 @@ test('rows as text', () => {
     - tfjs, step: it has no such thing
     "
   `)
+})
+
+test('the page is that of the runs that are kept', async () => {
+  const folder = new URL('results/', import.meta.url)
+  const files = (await readdir(folder)).sort()
+  const texts = await Promise.all(files.map((name) => readFile(new URL(name, folder), 'utf8')))
+  const kept = await readFile(new URL('../../docs/benchmarks.md', import.meta.url), 'utf8')
+  expect(page(texts.map((text) => JSON.parse(text)))).toBe(kept)
 })
 
 test('the history is a line for each case', () => {
