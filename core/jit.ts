@@ -11,6 +11,7 @@ import { notesLines, withLines } from './lines.ts'
 import { traceCounter } from './retrace.ts'
 import { type Aval, sameType } from './shape.ts'
 import { callSite } from './source.ts'
+import { timed } from './spent.ts'
 import { materialize, Tensor } from './tensor.ts'
 import { escaped, isTracing, setEvaluate, type Traced, Tracer, toValue, trace } from './trace.ts'
 import { leaves, leavesWithPath, showPath, structure } from './tree.ts'
@@ -27,7 +28,8 @@ function programOf(traced: Graph): Program {
   }
   const graph = checkedGraph(traced)
   const text = printGraph(graph)
-  const program = programs.get(text) ?? new Program((maxArrays) => compile(graph, maxArrays))
+  const program =
+    programs.get(text) ?? new Program((maxArrays) => timed('compile', () => compile(graph, maxArrays)))
   programs.delete(text)
   programs.set(text, program)
   if (programs.size > maxPrograms) programs.delete(programs.keys().next().value!)
@@ -151,7 +153,7 @@ export function jit<A extends readonly unknown[], R>(
       const key = [structure(dynamic), types, situation].join(';')
       entry = compiled.get(key)
       if (entry === undefined) {
-        const traced = traceProgram(name, f, args, dynamic, staticArgnums)
+        const traced = timed('trace', () => traceProgram(name, f, args, dynamic, staticArgnums))
         const owners = leavesWithPath(dynamic).map(({ path: [k] }) => k as number)
         const donated = donate.flatMap((k) => owners.flatMap((owner, leaf) => (owner === k ? [leaf] : [])))
         entry = { ...traced, leavesOf: leavesLike(dynamic), types, situation, donated }

@@ -1,99 +1,143 @@
-// How long each case takes on the adapter at hand, by npm `benchmark`: a call ends when the device has done its work.
+// How long each case takes the library and others on the adapter at hand. Each case has a process of its own, so that what is
+// said of a first call is of a first call; within it contenders take turns.
+//   npm ci --prefix test/bench      the others, once
 //   npm run bench -- --case matmul-512 block --json bench.json
 
-import Benchmark from 'benchmark'
+import { fork } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { mkdir, readdir, readFile } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
 import { Command } from 'commander'
-import { deviceReport, dispose, statistics, synchronize } from 'cotangent'
-import { writeFileAtomic } from '../../core/files.ts'
+import { deviceReport, writeFileAtomic } from 'cotangent'
 import { cases } from './cases.ts'
+import { contenders } from './contenders/index.ts'
+import { historySvg, record, recorded } from './history.ts'
+import { type Failure, type Measured, measure, type Row } from './measure.ts'
+import { heading, lines, page, type Run, title } from './report.ts'
 
-/** What is known of a case after its turns; `pipelines` are those that its first call made. */
-interface Row {
-  readonly case: string
-  readonly contender: string
-  readonly adapter: string
-  /** The median. */
-  readonly milliseconds: number
-  readonly dispatches: number
-  readonly submits: number
-  readonly pipelines: number
-  readonly gflops: number
+interface Options {
+  readonly case?: string[]
+  readonly contender?: string[]
+  readonly rounds: number
+  readonly json?: string
+  readonly record?: true
+  readonly docs?: true
+  readonly plot?: string
 }
 
-/** A case takes so many rounds at least, and ends after so many seconds. */
-const limits = { minSamples: 5, maxTime: 5 }
+/** What a process of its own is asked for. */
+interface Task {
+  readonly case: string
+  readonly contenders: readonly string[]
+  readonly rounds: number
+}
 
-/** The seconds of `call` in each round. */
-const sample = (name: string, call: () => Promise<void>): Promise<number[]> =>
+const installed = existsSync(new URL('node_modules', import.meta.url))
+const needsInstall = /^(?:jax-js|tfjs)/
+
+/** What is asked of this file in another process. */
+function work(task: Task): Promise<Measured> {
+  const chosen = contenders.filter(({ name }) => task.contenders.includes(name))
+  return measure(task.case, chosen, task.rounds)
+}
+
+/** Does it in another process. */
+const elsewhere = (task: Task): Promise<Measured> =>
   new Promise((resolve, reject) => {
-    const benchmark: Benchmark = new Benchmark(name, {
-      ...limits,
-      defer: true,
-      fn: (deferred: { resolve(): void }) => call().then(() => deferred.resolve(), reject),
-      onComplete: () => resolve(benchmark.stats.sample),
+    const child = fork(fileURLToPath(import.meta.url), ['--task', JSON.stringify(task)])
+    let answer: Measured | null = null
+    child.on('message', (message) => {
+      answer = message as Measured
     })
-    benchmark.run({ async: true })
+    child.on('exit', (code, signal) => {
+      if (answer !== null) resolve(answer)
+      else reject(new Error(`its process ended with ${signal ?? code}`))
+    })
   })
 
-const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1]!
-
-async function measure(name: string, adapter: string): Promise<Row> {
-  const { run, operations } = await cases[name]!()
-  const call = async (): Promise<void> => {
-    const results = run()
-    await synchronize()
-    dispose(results)
-  }
-  const cold = await statistics()
-  await call()
-  const warm = await statistics()
-  await call()
-  const after = await statistics()
-  const seconds = median(await sample(name, call))
-  return {
-    case: name,
-    contender: 'cotangent',
-    adapter,
-    milliseconds: seconds * 1000,
-    dispatches: after.dispatches - warm.dispatches,
-    submits: after.submits - warm.submits,
-    pipelines: after.pipelines - cold.pipelines,
-    gflops: operations / seconds / 1e9,
-  }
+/** Those of `names` that are wanted. */
+function chosenOf(what: string, names: readonly string[], wanted: readonly string[] = names): string[] {
+  for (const name of wanted)
+    if (!names.includes(name))
+      throw new RangeError(`bench: there is no ${what} "${name}"; choose from ${names.join(', ')}`)
+  return names.filter((name) => wanted.includes(name))
 }
 
-const columns = ['case', 'milliseconds', 'gflops', 'dispatches', 'submits', 'pipelines'] as const
-const line = (cells: readonly string[]): string =>
-  cells.map((cell, k) => (k === 0 ? cell.padEnd(12) : cell.padStart(14))).join('')
-const digits: Readonly<Record<string, number>> = { milliseconds: 2, gflops: 2 }
+const json = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`
+
+/** Keeps a run for the page, and writes that of all that are kept. */
+async function writePage(source: string, run: Run): Promise<void> {
+  const folder = fileURLToPath(new URL('results/', import.meta.url))
+  await mkdir(folder, { recursive: true })
+  await writeFileAtomic(`${folder}${source}.json`, json(run))
+  const files = (await readdir(folder)).filter((name) => name.endsWith('.json')).sort()
+  const runs = await Promise.all(files.map((name) => readFile(folder + name, 'utf8')))
+  const text = page(runs.map((text) => JSON.parse(text) as Run))
+  await writeFileAtomic(fileURLToPath(new URL('../../docs/benchmarks.md', import.meta.url)), text)
+}
+
+async function bench(options: Options): Promise<void> {
+  const everyone = contenders.map(({ name }) => name)
+  const names = chosenOf('case', Object.keys(cases), options.case)
+  const wanted = chosenOf('contender', everyone, options.contender)
+  const able = wanted.filter((name) => installed || !needsInstall.test(name))
+  if (able.length < wanted.length)
+    console.log('jax-js and tfjs are not installed; npm ci --prefix test/bench installs them')
+  const { name: adapter, source } = await deviceReport()
+  console.log(`${adapter}\n${heading()}`)
+  const rows: Row[] = []
+  const failures: Failure[] = []
+  for (const name of names) {
+    const task = { case: name, contenders: able, rounds: options.rounds }
+    try {
+      const found = await elsewhere(task)
+      rows.push(...found.rows)
+      failures.push(...found.failures)
+      console.log(`${title(name, found.peaks)}\n${lines(found.rows)}`)
+      for (const { contender, reason } of found.failures) console.log(`${contender.padEnd(18)}${reason}`)
+    } catch (error) {
+      const { message: reason } = error as Error
+      failures.push({ case: name, contender: 'all', reason })
+      console.log(`${name}\n${reason}`)
+    }
+    if (options.json !== undefined) await writeFileAtomic(options.json, json(rows))
+  }
+  if (options.record) await record(rows)
+  const given = [
+    `COTANGENT_ADAPTER=${source} npm run bench --`,
+    ...(options.case ? ['--case', ...names] : []),
+    ...(options.contender ? ['--contender', ...wanted] : []),
+    `--rounds ${options.rounds} --docs`,
+  ]
+  if (options.docs) await writePage(source, { adapter, command: given.join(' '), rows, failures })
+}
 
 async function main(): Promise<void> {
   const options = new Command('bench')
-    .description('Times the library on the adapter at hand.')
+    .description('Times the library, and others, on the adapter at hand.')
     .option('--case <names...>', `only these of ${Object.keys(cases).join(', ')}`)
-    .option('--json <file>', 'write the rows there too')
+    .option('--contender <names...>', `only these of ${contenders.map(({ name }) => name).join(', ')}`)
+    .option('--rounds <number>', 'rounds of a case; fewer where they take more than a minute', Number, 15)
+    .option('--json <file>', 'write the rows there')
+    .option('--record', 'append the rows to test/bench/history.jsonl')
+    .option('--docs', 'write docs/benchmarks.md')
+    .option('--plot <file>', 'only draw the history, as SVG')
     .parse()
-    .opts<{ case?: string[]; json?: string }>()
-  const chosen = options.case ?? Object.keys(cases)
-  for (const name of chosen)
-    if (!Object.hasOwn(cases, name))
-      throw new RangeError(`bench: there is no case "${name}"; choose from ${Object.keys(cases).join(', ')}`)
-  const { name: adapter } = await deviceReport()
-  console.log(`${adapter}\n${line(columns)}`)
-  const rows: Row[] = []
-  for (const name of chosen) {
-    const row = await measure(name, adapter)
-    rows.push(row)
-    const cells = columns.map((column) => {
-      const value = row[column]
-      return typeof value === 'number' ? value.toFixed(digits[column] ?? 0) : value
-    })
-    console.log(line(cells))
-  }
-  if (options.json !== undefined) await writeFileAtomic(options.json, `${JSON.stringify(rows, null, 2)}\n`)
+    .opts<Options>()
+  if (!(Number.isInteger(options.rounds) && options.rounds > 0))
+    throw new RangeError('bench: rounds are a positive whole number; leave it out for 15')
+  if (options.plot !== undefined) await writeFileAtomic(options.plot, historySvg(await recorded()))
+  else await bench(options)
 }
 
-await main().catch((error: Error) => {
-  console.error(error.message)
+const task = process.argv[2] === '--task' ? process.argv[3] : undefined
+try {
+  if (task === undefined) await main()
+  else {
+    const answer = await work(JSON.parse(task) as Task)
+    process.send!(answer, () => process.disconnect())
+  }
+} catch (error) {
+  console.error((error as Error).message)
   process.exitCode = 1
-})
+}
