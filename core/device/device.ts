@@ -54,6 +54,8 @@ export class Device {
   readonly choice: Choice
   /** Arrays that one kernel may bind. */
   readonly maxArrays: number
+  /** Whether threads can exchange values by fours. */
+  readonly quads: boolean
   failure: DeviceError | null = null
   readonly #free = new Map<number, GPUBuffer[]>()
   readonly #pipelines = new Map<string, Promise<GPUComputePipeline>>()
@@ -77,6 +79,7 @@ export class Device {
     this.gpu = gpu
     this.choice = choice
     this.maxArrays = gpu.limits.maxStorageBuffersPerShaderStage
+    this.quads = gpu.features.has('subgroups')
     gpu.addEventListener('uncapturederror', ({ error }) => {
       const { message } = error
       const { liveBytes } = this.#counts

@@ -8,6 +8,7 @@ import type { Fold, Kernel, MapNest, ReduceNest } from '../kernels.ts'
 import { functionsOf } from './halves.ts'
 import { writeProduct } from './product.ts'
 import { inlineNames } from './tidy.ts'
+import { plainTiling, type Tiling } from './tiling.ts'
 import {
   arrayName,
   type Body,
@@ -33,14 +34,14 @@ const maxWorkgroups = 65535
 /** Workgroups small enough that few threads still spread over the cores of a software adapter. */
 const workgroupSize = (threads: number): number => (threads >= 512 ? 64 : threads >= 128 ? 32 : 16)
 
-export function emit(kernel: Kernel): Module {
+export function emit(kernel: Kernel, tiling: Tiling = plainTiling): Module {
   const vectors = new Set<number>()
   const grainOf = (input: number) => (vectors.has(input) ? 'vector' : 'element')
   const dry = new Writer(grainOf)
-  writeBody(dry, kernel)
+  writeBody(dry, kernel, tiling)
   for (const input of dry.vectors) vectors.add(input)
   const writer = new Writer(grainOf)
-  const body = writeBody(writer, kernel)
+  const body = writeBody(writer, kernel, tiling)
   const bindings = kernel.inputs.map(
     ({ aval }, k) =>
       `@group(0) @binding(${k}) var<storage, read> in${k}: ${arrayName(aval.dtype, vectors.has(k) ? 4 : 1)};`,
@@ -57,6 +58,7 @@ export function emit(kernel: Kernel): Module {
     : []
   const wgsl = [
     `// ${kernel.name}`,
+    ...(writer.usesQuads ? ['enable subgroups;'] : []),
     ...bindings,
     ...guard,
     ...outputs,
@@ -64,7 +66,15 @@ export function emit(kernel: Kernel): Module {
     ...functionsOf(writer.halves),
     '',
     `@compute @workgroup_size(${body.workgroup.join(', ')})`,
-    'fn main(@builtin(global_invocation_id) id: vec3<u32>) {',
+    ...(writer.usesQuads
+      ? [
+          'fn main(',
+          '  @builtin(global_invocation_id) id: vec3<u32>,',
+          '  @builtin(workgroup_id) group: vec3<u32>,',
+          '  @builtin(subgroup_invocation_id) thread: u32,',
+          ') {',
+        ]
+      : ['fn main(@builtin(global_invocation_id) id: vec3<u32>) {']),
     ...guard.map(() => '  if (guard[0] == 0u) { return; }'),
     ...(writer.usesZero ? ['  let zero = f32(id.x >> 31u);'] : []),
     ...(special.length > 0
@@ -79,7 +89,7 @@ export function emit(kernel: Kernel): Module {
 
 const outputName = ({ outputs }: Kernel, k: number): string => (outputs.length === 1 ? 'out' : `out${k}`)
 
-function writeBody(writer: Writer, kernel: Kernel): Body {
+function writeBody(writer: Writer, kernel: Kernel, tiling: Tiling): Body {
   const { nest, outputs } = kernel
   const store: Store = (k, at, lanes) => {
     const { start, variable } = outputs[k]!
@@ -100,7 +110,7 @@ function writeBody(writer: Writer, kernel: Kernel): Body {
     return writeMap(writer, nest, store, packs)
   }
   if (nest.kind === 'reduce') return writeReduce(writer, nest, store)
-  return writeProduct(writer, nest, store)
+  return writeProduct(writer, nest, store, tiling)
 }
 
 /** One thread an element, or four; the grid folds into a second dimension when it is too long. */

@@ -104,6 +104,7 @@ export class Writer {
   #indent = 1
   usesSpecial = false
   usesZero = false
+  usesQuads = false
   /** The functions of the 16-bit floats that the body calls. */
   readonly halves = new Set<string>()
   readonly #grainOf: (input: number) => Grain
