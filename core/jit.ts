@@ -21,7 +21,8 @@ const maxPrograms = 1024
 function programOf(traced: Graph): Program {
   const graph = checkedGraph(traced)
   const text = printGraph(graph)
-  const program = programs.get(text) ?? new Program(({ maxArrays, quads }) => compile(graph, maxArrays, { quads }))
+  const program =
+    programs.get(text) ?? new Program(({ maxArrays, quads }) => compile(graph, maxArrays, { quads }))
   programs.delete(text)
   programs.set(text, program)
   if (programs.size > maxPrograms) programs.delete(programs.keys().next().value!)

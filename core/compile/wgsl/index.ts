@@ -1,7 +1,8 @@
 // Kernels as WGSL modules. Maps and folds compute four neighbours a thread where they can; `product.ts` has products.
 
-import { type Affine, loop, plus, times, whole } from '../../affine.ts'
+import { type Affine, indexFrom, largest, loop, plus, times, whole } from '../../affine.ts'
 import { isHalf } from '../../dtype.ts'
+import type { Var } from '../../graph.ts'
 import type { Scalar } from '../../scalar.ts'
 import * as scalar from '../../scalar.ts'
 import type { Fold, Kernel, MapNest, ReduceNest } from '../kernels.ts'
@@ -14,6 +15,8 @@ import {
   type Body,
   isVector,
   quarter,
+  requireInside,
+  type Source,
   type Store,
   storageType,
   typeName,
@@ -36,11 +39,14 @@ const workgroupSize = (threads: number): number => (threads >= 512 ? 64 : thread
 
 export function emit(kernel: Kernel, tiling: Tiling = plainTiling): Module {
   const vectors = new Set<number>()
-  const grainOf = (input: number) => (vectors.has(input) ? 'vector' : 'element')
-  const dry = new Writer(grainOf)
+  const sourceOf = (input: number): Source => ({
+    grain: vectors.has(input) ? 'vector' : 'element',
+    size: extentOf(kernel, kernel.inputs[input]!),
+  })
+  const dry = new Writer(sourceOf)
   writeBody(dry, kernel, tiling)
   for (const input of dry.vectors) vectors.add(input)
-  const writer = new Writer(grainOf)
+  const writer = new Writer(sourceOf)
   const body = writeBody(writer, kernel, tiling)
   const bindings = kernel.inputs.map(
     ({ aval }, k) =>
@@ -87,15 +93,21 @@ export function emit(kernel: Kernel, tiling: Tiling = plainTiling): Module {
   return { wgsl, workgroups: body.workgroups }
 }
 
+/** Elements of the array that a variable is, or is a slice of. */
+const extentOf = ({ slices }: Kernel, variable: Var): number =>
+  variable.aval.size * (slices?.variables.has(variable) ? slices.turns : 1)
+
 const outputName = ({ outputs }: Kernel, k: number): string => (outputs.length === 1 ? 'out' : `out${k}`)
 
 function writeBody(writer: Writer, kernel: Kernel, tiling: Tiling): Body {
   const { nest, outputs } = kernel
-  const store: Store = (k, at, lanes) => {
+  const store: Store = (k, place, lanes) => {
     const { start, variable } = outputs[k]!
     const { dtype } = variable.aval
     const out = outputName(kernel, k)
     const width = lanes.length === vectorWidth ? 4 : 1
+    requireInside(out, plus(start, place), width, extentOf(kernel, variable))
+    const at = writer.index(width === 4 ? quarter(place) : place)
     if (isHalf(dtype)) {
       const spelled = writer.spell(lanes.map((lane) => scalar.unrounded(lane, dtype)))
       writer.line(`${out}[${at}] = ${writer.half('store', dtype, 4)}(${widen(spelled, 'f32', 4)});`)
@@ -133,9 +145,11 @@ function writeMap(writer: Writer, { size, element }: MapNest, store: Store, pack
   const wide = size % vectorWidth === 0 || packs
   const threads = wide ? Math.ceil(size / vectorWidth) : size
   const grid = overThreads(writer, 'i', threads)
-  storeLanes(wide ? lanesOf('i', vectorWidth * threads) : [loop('i', size)], element, (k, lanes) =>
-    store(k, 'i', lanes),
-  )
+  const places = wide ? lanesOf('i', vectorWidth * threads) : [loop('i', size)]
+  // Behind the end there is nothing to be read: there the last element is computed again.
+  const inside = (place: Affine): Affine =>
+    largest(place) < size ? place : indexFrom(scalar.min(scalar.position(place), size - 1), size)
+  storeLanes(places.map(inside), element, (k, lanes) => store(k, places[0]!, lanes))
   return { ...grid, storesVectors: () => wide }
 }
 
@@ -191,7 +205,7 @@ function writeReduce(writer: Writer, nest: ReduceNest, store: Store): Body {
   storeLanes(
     rows,
     (row) => finish(row, results),
-    (k, lanes) => store(k, 'i', lanes),
+    (k, lanes) => store(k, rows[0]!, lanes),
   )
   if (hasEach) {
     const elements = places.map((turn) => each(index, turn, results))
@@ -202,11 +216,10 @@ function writeReduce(writer: Writer, nest: ReduceNest, store: Store): Body {
         'r',
       )
     writer.loop('r', often, () => {
-      const at = writer.index(along ? quarter(flat) : flat)
       for (const k of elements[0]!.keys())
         store(
           perRow + k,
-          at,
+          flat,
           elements.map((outputs) => outputs[k]!),
         )
     })

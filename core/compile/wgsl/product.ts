@@ -11,7 +11,6 @@ import { gridOf, type Tiling, tileOf } from './tiling.ts'
 import {
   type Body,
   isVector,
-  quarter,
   quotientText,
   remainderText,
   type Store,
@@ -313,12 +312,11 @@ export function writeProduct(writer: Writer, nest: ProductNest, store: Store, ti
         writer.define(sum, `${listOf(k)}[r]`, storesVectors ? 4 : 1)
         return sum
       })
-      const where = writer.index(storesVectors ? quarter(at[0]!) : at[0]!)
       const elements = at.map((place) => nest.finish(place, sums))
       for (const k of elements[0]!.keys())
         store(
           k,
-          where,
+          at[0]!,
           elements.map((outputs) => outputs[k]!),
         )
     }
