@@ -2,3 +2,4 @@
 
 export type { Cost } from './cost.ts'
 export { type Plan, plan as compile } from './plan.ts'
+export { trialOf } from './trial.ts'

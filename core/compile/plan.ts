@@ -30,6 +30,8 @@ interface Dispatch {
   /** the types and the bytes of what it writes */
   readonly results: readonly { readonly type: string; readonly bytes: number }[]
   readonly workgroups: readonly [number, number, number]
+  /** whether it is a product with the tile of large ones */
+  readonly isLarge: boolean
   cost(): Cost
 }
 

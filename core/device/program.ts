@@ -120,7 +120,7 @@ class Commands {
 
 /** A plan whose pipelines are made when the device is there, all at once. */
 export class Program {
-  readonly #compile: (device: Device) => ProgramPlan
+  readonly #compile: (device: Device) => ProgramPlan | Promise<ProgramPlan>
   #ready: Promise<{
     readonly plan: ProgramPlan
     readonly pipelines: ReadonlyMap<DispatchStep, GPUComputePipeline>
@@ -129,7 +129,7 @@ export class Program {
   #device: Device | null = null
   readonly #numbers = new Map<DispatchStep, number>()
 
-  constructor(compile: (device: Device) => ProgramPlan) {
+  constructor(compile: (device: Device) => ProgramPlan | Promise<ProgramPlan>) {
     this.#compile = compile
     openDevice().then(
       (device) => this.#prepare(device).catch(() => {}),
@@ -144,7 +144,7 @@ export class Program {
       this.#bindGroups.clear()
     }
     this.#ready ??= (async () => {
-      const plan = this.#compile(device)
+      const plan = await this.#compile(device)
       const steps = dispatchesOf(plan)
       for (const { name, outputs, results } of steps)
         for (const [k, { type, bytes }] of results.entries())

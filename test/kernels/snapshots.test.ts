@@ -97,7 +97,10 @@ test.each(rows)('%s', (_name, f, args) => {
 
 test('a product of threads that exchange values by fours', () => {
   const f = (x: Value, y: Value, z: Value) => [matmul(x, y), add(matmul(x, z), 1)]
-  const { steps } = compile(makeGraph(f)(f32(32, 16), f32(16, 24), f32(16, 24)), 8, { quads: true })
+  const { steps } = compile(makeGraph(f)(f32(32, 16), f32(16, 24), f32(16, 24)), 8, {
+    quads: true,
+    large: null,
+  })
   const texts = steps.map((step) => (step.kind === 'dispatch' ? step.wgsl : step.kind))
   expect(texts.join('\n')).toMatchSnapshot()
 })

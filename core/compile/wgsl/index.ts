@@ -9,7 +9,7 @@ import type { Fold, Kernel, MapNest, ReduceNest } from '../kernels.ts'
 import { functionsOf } from './halves.ts'
 import { writeProduct } from './product.ts'
 import { inlineNames } from './tidy.ts'
-import { plainTiling, type Tiling } from './tiling.ts'
+import { isLarge, plainTiling, type Tiling } from './tiling.ts'
 import {
   arrayName,
   type Body,
@@ -29,6 +29,8 @@ import {
 export interface Module {
   readonly wgsl: string
   readonly workgroups: readonly [number, number, number]
+  /** Whether its tile is the one that is measured. */
+  readonly isLarge: boolean
 }
 
 /** The most workgroups along one dimension of a dispatch. */
@@ -90,7 +92,8 @@ export function emit(kernel: Kernel, tiling: Tiling = plainTiling): Module {
     '}',
     '',
   ].join('\n')
-  return { wgsl, workgroups: body.workgroups }
+  const { nest } = kernel
+  return { wgsl, workgroups: body.workgroups, isLarge: nest.kind === 'product' && isLarge(nest) }
 }
 
 /** Elements of the array that a variable is, or is a slice of. */
@@ -140,16 +143,27 @@ function overThreads(writer: Writer, name: string, threads: number): Omit<Body, 
 const lanesOf = (name: string, size: number): Affine[] =>
   [0, 1, 2, 3].map((lane) => plus(times(loop(name, size / vectorWidth), vectorWidth), whole(lane)))
 
+/** In a map of many turns a thread takes a few: to start one costs software adapters as much as a turn. */
+const manyTurns = 2 ** 16
+const turnsOfThread = 4
+
 /** With `packs`, a thread always has four elements: a buffer ends at a multiple of them, and what lies behind `size` is no matter. */
 function writeMap(writer: Writer, { size, element }: MapNest, store: Store, packs: boolean): Body {
   const wide = size % vectorWidth === 0 || packs
-  const threads = wide ? Math.ceil(size / vectorWidth) : size
-  const grid = overThreads(writer, 'i', threads)
-  const places = wide ? lanesOf('i', vectorWidth * threads) : [loop('i', size)]
+  const turns = wide ? Math.ceil(size / vectorWidth) : size
+  const places = wide ? lanesOf('i', vectorWidth * turns) : [loop('i', size)]
   // Behind the end there is nothing to be read: there the last element is computed again.
   const inside = (place: Affine): Affine =>
     largest(place) < size ? place : indexFrom(scalar.min(scalar.position(place), size - 1), size)
-  storeLanes(places.map(inside), element, (k, lanes) => store(k, places[0]!, lanes))
+  const body = (): void => storeLanes(places.map(inside), element, (k, lanes) => store(k, places[0]!, lanes))
+  if (turns < manyTurns || turns % turnsOfThread !== 0) {
+    const grid = overThreads(writer, 'i', turns)
+    body()
+    return { ...grid, storesVectors: () => wide }
+  }
+  const grid = overThreads(writer, 'thread', turns / turnsOfThread)
+  const first = `thread * ${turnsOfThread}u`
+  writer.block(`for (var i = ${first}; i < ${first} + ${turnsOfThread}u; i++)`, body)
   return { ...grid, storesVectors: () => wide }
 }
 

@@ -173,9 +173,9 @@ function firstOf(name: string, extent: number, size: number): Affine {
 
 export function writeProduct(writer: Writer, nest: ProductNest, store: Store, tiling: Tiling): Body {
   const { batch, rows, columns } = nest
-  const { height, width } = tileOf(nest)
+  const { height, width, quads } = tileOf(nest, tiling)
   const [tilesDown, tilesAcross] = [Math.ceil(rows / height), Math.ceil(columns / width)]
-  const { shares, workgroup } = gridOf([tilesAcross, tilesDown, batch], tiling.quads)
+  const { shares, workgroup } = gridOf([tilesAcross, tilesDown, batch], quads)
   const [across, down, deep] = workgroup
 
   // What four threads share has one number in a workgroup. They go on together to the end, so that they can exchange values:

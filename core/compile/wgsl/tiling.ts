@@ -2,14 +2,23 @@
 
 import type { ProductNest } from '../kernels.ts'
 
+/** Rows and columns of sums that a thread computes, and whether four threads share what they fetch. */
+interface Tile {
+  readonly height: number
+  readonly width: number
+  readonly quads: boolean
+}
+
 /** What the choice of tiles has to know of the adapter. */
 export interface Tiling {
   /** Whether threads can exchange values by fours, which is part of WGSL's subgroups. */
   readonly quads: boolean
+  /** The best tile for large products, of multiples of four rows and columns; null if it was not measured. */
+  readonly large: Tile | null
 }
 
 /** What every adapter can do. */
-export const plainTiling: Tiling = { quads: false }
+export const plainTiling: Tiling = { quads: false, large: null }
 
 /** Products of so many multiplications are worth the time that a driver takes for a wide tile. */
 const large = 2 ** 25
@@ -17,16 +26,21 @@ const large = 2 ** 25
 /** Sums that a thread keeps at most; more would not fit in registers. */
 const mostSums = 96
 
-/** Rows and columns of sums that a thread computes. The order in which it adds them up is the same for all. */
-export function tileOf({ batch, rows, columns, sums }: ProductNest): {
-  readonly height: number
-  readonly width: number
-} {
-  const work = batch * rows * columns * sums.reduce((total, { depth }) => total + depth, 0)
-  const most = work >= large && sums.length === 1 && columns % 8 === 0 ? 8 : 4
-  const width = columns < 8 && columns % 4 !== 0 ? columns : most
+/** Whether a product has the tile of large ones. */
+export const isLarge = ({ batch, rows, columns, sums }: ProductNest): boolean =>
+  sums.length === 1 &&
+  columns % 8 === 0 &&
+  rows >= 8 &&
+  batch * rows * columns * sums.reduce((total, { depth }) => total + depth, 0) >= large
+
+/** The tile of a product. All tiles add up in the same order, so that none changes a bit of the result. */
+export function tileOf(nest: ProductNest, tiling: Tiling): Tile {
+  const { rows, columns, sums } = nest
+  const { quads } = tiling
+  if (isLarge(nest)) return tiling.large ?? { height: 8, width: 8, quads }
+  const width = columns < 8 && columns % 4 !== 0 ? columns : 4
   const height = rows <= 8 ? rows : sums.length * 8 * width > mostSums ? 4 : 8
-  return { height, width }
+  return { height, width, quads }
 }
 
 /** The workgroups over tiles across, down and deep; four threads may share an operand where a workgroup has one row of tiles, or one column. */
