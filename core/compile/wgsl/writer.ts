@@ -229,7 +229,14 @@ export class Writer {
   #spellLoad(input: number, dtype: DType, offsets: readonly Affine[]): Spelled {
     const [first] = offsets as [Affine, ...Affine[]]
     const { size } = this.#sourceOf(input)
-    if (size === 0) return { text: literal(0, machineType(dtype)), width: 1 } // there is nothing to be read
+    if (size === 0) {
+      // There is nothing to be read, and a loop of no turns that would.
+      const width = isVector(offsets) ? 4 : 1
+      return {
+        text: widen({ text: literal(0, machineType(dtype)), width: 1 }, machineType(dtype), width),
+        width,
+      }
+    }
     if (isVector(offsets)) requireInside(`input ${input}`, first, vectorWidth, size)
     else for (const offset of offsets) requireInside(`input ${input}`, offset, 1, size)
     if (isHalf(dtype)) return this.#spellHalves(input, dtype, offsets)
@@ -355,7 +362,7 @@ export class Writer {
       // What is read from data is kept within the array: nobody else does.
       return largestValue(atom.value) < atom.extent
         ? text
-        : this.name(`min(${text}, ${atom.extent - 1}u)`, 'i')
+        : this.name(`min(${text}, ${Math.max(atom.extent - 1, 0)}u)`, 'i')
     }
     const inner = this.index(atom.of)
     const grouped = /^\w+$/.test(inner) ? inner : `(${inner})`
