@@ -2,7 +2,6 @@
 // compiler and the device meet; it is also how an operation or a transform outside of any trace is run.
 
 import { checkedGraph } from './check.ts'
-import { compile } from './compile/index.ts'
 import { currentTimer, launch, Program, type Storage } from './device/index.ts'
 import { type Graph, graphHasEffect, Literal, printGraph } from './graph.ts'
 import { keyOf } from './identity.ts'
@@ -13,6 +12,7 @@ import { type Aval, sameType } from './shape.ts'
 import { callSite } from './source.ts'
 import { timed } from './spent.ts'
 import { materialize, Tensor } from './tensor.ts'
+import { compileFor } from './tiles.ts'
 import { escaped, isTracing, setEvaluate, type Traced, Tracer, toValue, trace } from './trace.ts'
 import { leaves, leavesWithPath, showPath, structure } from './tree.ts'
 import { Constant, type Value } from './value.ts'
@@ -24,12 +24,11 @@ const maxPrograms = 1024
 function programOf(traced: Graph): Program {
   if (currentTimer() !== null) {
     const graph = notesLines() ? checkedGraph(traced) : traced // equal programs have lines of their own
-    return new Program((maxInputs) => compile(graph, maxInputs))
+    return new Program((device) => compileFor(device, graph))
   }
   const graph = checkedGraph(traced)
   const text = printGraph(graph)
-  const program =
-    programs.get(text) ?? new Program((maxArrays) => timed('compile', () => compile(graph, maxArrays)))
+  const program = programs.get(text) ?? new Program((device) => compileFor(device, graph))
   programs.delete(text)
   programs.set(text, program)
   if (programs.size > maxPrograms) programs.delete(programs.keys().next().value!)

@@ -3,4 +3,5 @@
 export { kindNames } from './about.ts'
 export type { Cost } from './cost.ts'
 export { type Plan, plan as compile } from './plan.ts'
+export { trialOf } from './trial.ts'
 export { arithmeticKernel, copyKernel } from './wgsl/peak.ts'

@@ -84,6 +84,8 @@ export interface Kernel {
   readonly nest: Nest
   /** A bool without which nothing is written. */
   readonly guard: Var | null
+  /** Which of the variables are slices of arrays. */
+  readonly slices: Slices | null
 }
 
 /** Variables of a loop's body that are slices of arrays, and the turn the loop is at: a u32 less than `turns`. */
@@ -140,6 +142,7 @@ export function plainKernel(
     outputs: [{ variable: output, start: inputs.start(output) }],
     nest,
     guard: null,
+    slices,
   }
 }
 
@@ -222,6 +225,7 @@ function loopsOf(group: Group, slices: Slices | null): Kernel[] {
     outputs: targets.map((variable, k) => ({ variable, start: inputs.start(outputs[k]!) })),
     nest,
     guard: root.guard ?? null,
+    slices,
   })
 
   const [first] = anchors

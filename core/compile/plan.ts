@@ -13,6 +13,7 @@ import { inline } from './inline.ts'
 import { type Kernel, kernelsOf, plainKernel, type Slices } from './kernels.ts'
 import { simplify } from './simplify.ts'
 import { emit } from './wgsl/index.ts'
+import { plainTiling, type Tiling } from './wgsl/tiling.ts'
 
 /** An array of the program: an argument (captures come after the inputs), a result, or an intermediate in a slot. */
 interface Place {
@@ -31,6 +32,8 @@ interface Dispatch {
   readonly results: readonly { readonly type: string; readonly bytes: number }[]
   readonly workgroups: readonly [number, number, number]
   about(): About
+  /** whether it is a product with the tile of large ones */
+  readonly isLarge: boolean
   cost(): Cost
 }
 
@@ -87,10 +90,10 @@ interface Work {
   step(place: (variable: Var) => Place): Step
 }
 
-/** Plans a graph for a device on which a kernel may bind `maxArrays` arrays. */
-export function plan(graph: Graph, maxArrays: number): Plan {
+/** Plans a graph for a device on which a kernel may bind `maxArrays` arrays, and its products for an adapter's `tiling`. */
+export function plan(graph: Graph, maxArrays: number, tiling: Tiling = plainTiling): Plan {
   const simple = simplify(inline(graph))
-  const works = worksOf(simple, maxArrays, null)
+  const works = worksOf(simple, maxArrays, tiling, null)
   // A constant of the graph has no array. What only turns out to be one, once structures are written out, has.
   const wanted = simple.outputs.filter((_, k) => graph.outputs[k] instanceof Var)
   const outputs = arraysOf(wanted, null, works)
@@ -113,20 +116,20 @@ function assemble(inputs: readonly Var[], outputs: readonly Var[], works: readon
 }
 
 /** What is to be done for each group. A group equal to an earlier one, such as the same layer again, has the same text. */
-function worksOf(graph: Graph, maxArrays: number, slices: Slices | null): Work[] {
+function worksOf(graph: Graph, maxArrays: number, tiling: Tiling, slices: Slices | null): Work[] {
   const known = new Map<
     string,
     { readonly works: readonly KernelWork[]; readonly variables: readonly Var[] }
   >()
   return fuse(graph, maxArrays).flatMap((group): Work[] => {
     const { lower } = group.root.primitive
-    if (lower.kind === 'loop') return loopWorks(group.root, maxArrays, slices)
+    if (lower.kind === 'loop') return loopWorks(group.root, maxArrays, tiling, slices)
     if (lower.kind === 'host') return hostWorks(group.root, slices)
     if (group.outputs.every(({ aval }) => aval.size === 0)) return []
     const { key, variables } = signature(group, slices)
     const equal = known.get(key)
     if (equal === undefined) {
-      const works = kernelsOf(group, slices).map((kernel) => kernelWork(kernel, group))
+      const works = kernelsOf(group, slices).map((kernel) => kernelWork(kernel, group, tiling))
       known.set(key, { works, variables })
       return works
     }
@@ -145,8 +148,8 @@ interface KernelWork extends Work {
   on(reads: readonly Var[], writes: readonly Var[], group: Group | null): KernelWork
 }
 
-function kernelWork(kernel: Kernel, group: Group | null = null): KernelWork {
-  const module = emit(kernel) // a kernel knows what it reads once its elements are spelled out
+function kernelWork(kernel: Kernel, group: Group | null = null, tiling?: Tiling): KernelWork {
+  const module = emit(kernel, tiling) // a kernel knows what it reads once its elements are spelled out
   const on: KernelWork['on'] = (reads, writes, group) => ({
     reads,
     writes,
@@ -235,6 +238,7 @@ const inMachineType = ({ shape, dtype }: Aval): Aval => new Aval(shape, machineT
 function loopWorks(
   { primitive, params, inputs, outputs, guard }: Equation,
   maxArrays: number,
+  tiling: Tiling,
   around: Slices | null,
 ): Work[] {
   const { lower } = primitive
@@ -278,7 +282,7 @@ function loopWorks(
       : assemble(
           [...inputsOfTurn, ...before, ...slices],
           [...after, ...pieces],
-          [...worksOf(body, maxArrays - 1, inside), ...copies(inside), ...turnWorks],
+          [...worksOf(body, maxArrays - 1, tiling, inside), ...copies(inside), ...turnWorks],
         )
 
   const spare = final.map(({ aval }) => new Var(aval))

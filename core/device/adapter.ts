@@ -100,9 +100,15 @@ const isNode = typeof globalThis.process?.versions?.node === 'string' // Deno sa
  * one is collected, one that had no adapter included. */
 const gpus = new Map<string, GPU>()
 
+/** Exact times; and no checks of indices, which the compiler has proven to lie inside their arrays. */
+const dawnFeatures = [
+  'disable-dawn-features=timestamp_quantization',
+  'enable-dawn-features=disable_robustness',
+]
+
 async function ask(key: string): Promise<GPUAdapter | null> {
   const { create } = await import('webgpu')
-  const gpu = gpus.get(key) ?? create(['disable-dawn-features=timestamp_quantization'])
+  const gpu = gpus.get(key) ?? create(dawnFeatures)
   gpus.set(key, gpu)
   spreadPolling()
   return gpu.requestAdapter({ powerPreference: 'high-performance' })

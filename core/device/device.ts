@@ -60,6 +60,8 @@ export class Device {
   readonly maxArrays: number
   /** Bytes that one array may have. */
   readonly #maxBytes: number
+  /** Whether threads can exchange values by fours. */
+  readonly quads: boolean
   failure: DeviceError | null = null
   readonly #free = new Map<number, Set<GPUBuffer>>()
   readonly #pipelines = new Map<string, Promise<GPUComputePipeline>>()
@@ -84,6 +86,7 @@ export class Device {
     const { maxStorageBuffersPerShaderStage, maxBufferSize, maxStorageBufferBindingSize } = gpu.limits
     this.maxArrays = maxStorageBuffersPerShaderStage
     this.#maxBytes = Math.min(maxBufferSize, maxStorageBufferBindingSize)
+    this.quads = gpu.features.has('subgroups')
     gpu.addEventListener('uncapturederror', ({ error }) => {
       const { message } = error
       const { liveBytes } = this.#counts

@@ -150,7 +150,7 @@ class Commands {
 
 /** A plan whose pipelines are made when the device is there, all at once. */
 export class Program {
-  readonly #compile: (maxArrays: number) => ProgramPlan
+  readonly #compile: (device: Device) => ProgramPlan | Promise<ProgramPlan>
   #ready: Promise<{
     readonly plan: ProgramPlan
     readonly kernels: ReadonlyMap<DispatchStep, Kernel>
@@ -158,7 +158,7 @@ export class Program {
   #device: Device | null = null
   #earlier: Readonly<Record<'output' | 'slot', readonly (readonly GPUBuffer[])[]>> = { output: [], slot: [] }
 
-  constructor(compile: (maxArrays: number) => ProgramPlan) {
+  constructor(compile: (device: Device) => ProgramPlan | Promise<ProgramPlan>) {
     this.#compile = compile
     openDevice().then(
       (device) => this.#prepare(device).catch(() => {}),
@@ -172,7 +172,7 @@ export class Program {
       this.#ready = null
     }
     this.#ready ??= (async () => {
-      const plan = this.#compile(device.maxArrays)
+      const plan = await this.#compile(device)
       const steps = dispatchesOf(plan)
       for (const { name, outputs, results } of steps)
         for (const [k, { type, bytes }] of results.entries())

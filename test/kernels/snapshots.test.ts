@@ -95,13 +95,23 @@ test.each(rows)('%s', (_name, f, args) => {
   expect([printGraph(graph), `slots ${slots}`, ...show].join('\n\n')).toMatchSnapshot()
 })
 
+test('a product of threads that exchange values by fours', () => {
+  const f = (x: Value, y: Value, z: Value) => [matmul(x, y), add(matmul(x, z), 1)]
+  const { steps } = compile(makeGraph(f)(f32(32, 16), f32(16, 24), f32(16, 24)), 8, {
+    quads: true,
+    large: null,
+  })
+  const texts = steps.map((step) => (step.kind === 'dispatch' ? step.wgsl : step.kind))
+  expect(texts.join('\n')).toMatchSnapshot()
+})
+
 test('shapes are known without computing', () => {
   const out = evalShape((x: Value) => softmax(x))(f32(3, 4)) as unknown as Aval
   expect(String(out)).toBe('f32[3,4]')
 })
 
 test('no name hides a type', () => {
-  const writer = new Writer(() => 'element')
+  const writer = new Writer(() => ({ grain: 'element', size: 1 }))
   const names = Array.from({ length: 40 }, (_, k) => writer.name(`a * ${k}`, 'i'))
   expect(names).not.toContain('i32')
   expect(new Set(names).size).toBe(40)

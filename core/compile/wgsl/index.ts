@@ -1,18 +1,22 @@
 // Kernels as WGSL modules. Maps and folds compute four neighbours a thread where they can; `product.ts` has products.
 
-import { type Affine, loop, plus, times, whole } from '../../affine.ts'
+import { type Affine, indexFrom, largest, loop, plus, times, whole } from '../../affine.ts'
 import { isHalf } from '../../dtype.ts'
+import type { Var } from '../../graph.ts'
 import type { Scalar } from '../../scalar.ts'
 import * as scalar from '../../scalar.ts'
 import type { Fold, Kernel, MapNest, ReduceNest } from '../kernels.ts'
 import { functionsOf } from './halves.ts'
 import { writeProduct } from './product.ts'
 import { inlineNames } from './tidy.ts'
+import { isLarge, plainTiling, type Tiling } from './tiling.ts'
 import {
   arrayName,
   type Body,
   isVector,
   quarter,
+  requireInside,
+  type Source,
   type Store,
   storageType,
   typeName,
@@ -25,6 +29,8 @@ import {
 export interface Module {
   readonly wgsl: string
   readonly workgroups: readonly [number, number, number]
+  /** Whether its tile is the one that is measured. */
+  readonly isLarge: boolean
 }
 
 /** The most workgroups along one dimension of a dispatch. */
@@ -33,14 +39,17 @@ const maxWorkgroups = 65535
 /** Workgroups small enough that few threads still spread over the cores of a software adapter. */
 const workgroupSize = (threads: number): number => (threads >= 512 ? 64 : threads >= 128 ? 32 : 16)
 
-export function emit(kernel: Kernel): Module {
+export function emit(kernel: Kernel, tiling: Tiling = plainTiling): Module {
   const vectors = new Set<number>()
-  const grainOf = (input: number) => (vectors.has(input) ? 'vector' : 'element')
-  const dry = new Writer(grainOf)
-  writeBody(dry, kernel)
+  const sourceOf = (input: number): Source => ({
+    grain: vectors.has(input) ? 'vector' : 'element',
+    size: extentOf(kernel, kernel.inputs[input]!),
+  })
+  const dry = new Writer(sourceOf)
+  writeBody(dry, kernel, tiling)
   for (const input of dry.vectors) vectors.add(input)
-  const writer = new Writer(grainOf)
-  const body = writeBody(writer, kernel)
+  const writer = new Writer(sourceOf)
+  const body = writeBody(writer, kernel, tiling)
   const bindings = kernel.inputs.map(
     ({ aval }, k) =>
       `@group(0) @binding(${k}) var<storage, read> in${k}: ${arrayName(aval.dtype, vectors.has(k) ? 4 : 1)};`,
@@ -57,6 +66,7 @@ export function emit(kernel: Kernel): Module {
     : []
   const wgsl = [
     `// ${kernel.name}`,
+    ...(writer.usesQuads ? ['enable subgroups;'] : []),
     ...bindings,
     ...guard,
     ...outputs,
@@ -64,7 +74,15 @@ export function emit(kernel: Kernel): Module {
     ...functionsOf(writer.halves),
     '',
     `@compute @workgroup_size(${body.workgroup.join(', ')})`,
-    'fn main(@builtin(global_invocation_id) id: vec3<u32>) {',
+    ...(writer.usesQuads
+      ? [
+          'fn main(',
+          '  @builtin(global_invocation_id) id: vec3<u32>,',
+          '  @builtin(workgroup_id) group: vec3<u32>,',
+          '  @builtin(subgroup_invocation_id) thread: u32,',
+          ') {',
+        ]
+      : ['fn main(@builtin(global_invocation_id) id: vec3<u32>) {']),
     ...guard.map(() => '  if (guard[0] == 0u) { return; }'),
     ...(writer.usesZero ? ['  let zero = f32(id.x >> 31u);'] : []),
     ...(special.length > 0
@@ -74,18 +92,25 @@ export function emit(kernel: Kernel): Module {
     '}',
     '',
   ].join('\n')
-  return { wgsl, workgroups: body.workgroups }
+  const { nest } = kernel
+  return { wgsl, workgroups: body.workgroups, isLarge: nest.kind === 'product' && isLarge(nest) }
 }
+
+/** Elements of the array that a variable is, or is a slice of. */
+const extentOf = ({ slices }: Kernel, variable: Var): number =>
+  variable.aval.size * (slices?.variables.has(variable) ? slices.turns : 1)
 
 const outputName = ({ outputs }: Kernel, k: number): string => (outputs.length === 1 ? 'out' : `out${k}`)
 
-function writeBody(writer: Writer, kernel: Kernel): Body {
+function writeBody(writer: Writer, kernel: Kernel, tiling: Tiling): Body {
   const { nest, outputs } = kernel
-  const store: Store = (k, at, lanes) => {
+  const store: Store = (k, place, lanes) => {
     const { start, variable } = outputs[k]!
     const { dtype } = variable.aval
     const out = outputName(kernel, k)
     const width = lanes.length === vectorWidth ? 4 : 1
+    requireInside(out, plus(start, place), width, extentOf(kernel, variable))
+    const at = writer.index(width === 4 ? quarter(place) : place)
     if (isHalf(dtype)) {
       const spelled = writer.spell(lanes.map((lane) => scalar.unrounded(lane, dtype)))
       writer.line(`${out}[${at}] = ${writer.half('store', dtype, 4)}(${widen(spelled, 'f32', 4)});`)
@@ -100,7 +125,7 @@ function writeBody(writer: Writer, kernel: Kernel): Body {
     return writeMap(writer, nest, store, packs)
   }
   if (nest.kind === 'reduce') return writeReduce(writer, nest, store)
-  return writeProduct(writer, nest, store)
+  return writeProduct(writer, nest, store, tiling)
 }
 
 /** One thread an element, or four; the grid folds into a second dimension when it is too long. */
@@ -118,14 +143,27 @@ function overThreads(writer: Writer, name: string, threads: number): Omit<Body, 
 const lanesOf = (name: string, size: number): Affine[] =>
   [0, 1, 2, 3].map((lane) => plus(times(loop(name, size / vectorWidth), vectorWidth), whole(lane)))
 
+/** In a map of many turns a thread takes a few: to start one costs software adapters as much as a turn. */
+const manyTurns = 2 ** 16
+const turnsOfThread = 4
+
 /** With `packs`, a thread always has four elements: a buffer ends at a multiple of them, and what lies behind `size` is no matter. */
 function writeMap(writer: Writer, { size, element }: MapNest, store: Store, packs: boolean): Body {
   const wide = size % vectorWidth === 0 || packs
-  const threads = wide ? Math.ceil(size / vectorWidth) : size
-  const grid = overThreads(writer, 'i', threads)
-  storeLanes(wide ? lanesOf('i', vectorWidth * threads) : [loop('i', size)], element, (k, lanes) =>
-    store(k, 'i', lanes),
-  )
+  const turns = wide ? Math.ceil(size / vectorWidth) : size
+  const places = wide ? lanesOf('i', vectorWidth * turns) : [loop('i', size)]
+  // Behind the end there is nothing to be read: there the last element is computed again.
+  const inside = (place: Affine): Affine =>
+    largest(place) < size ? place : indexFrom(scalar.min(scalar.position(place), size - 1), size)
+  const body = (): void => storeLanes(places.map(inside), element, (k, lanes) => store(k, places[0]!, lanes))
+  if (turns < manyTurns || turns % turnsOfThread !== 0) {
+    const grid = overThreads(writer, 'i', turns)
+    body()
+    return { ...grid, storesVectors: () => wide }
+  }
+  const grid = overThreads(writer, 'thread', turns / turnsOfThread)
+  const first = `thread * ${turnsOfThread}u`
+  writer.block(`for (var i = ${first}; i < ${first} + ${turnsOfThread}u; i++)`, body)
   return { ...grid, storesVectors: () => wide }
 }
 
@@ -181,7 +219,7 @@ function writeReduce(writer: Writer, nest: ReduceNest, store: Store): Body {
   storeLanes(
     rows,
     (row) => finish(row, results),
-    (k, lanes) => store(k, 'i', lanes),
+    (k, lanes) => store(k, rows[0]!, lanes),
   )
   if (hasEach) {
     const elements = places.map((turn) => each(index, turn, results))
@@ -192,11 +230,10 @@ function writeReduce(writer: Writer, nest: ReduceNest, store: Store): Body {
         'r',
       )
     writer.loop('r', often, () => {
-      const at = writer.index(along ? quarter(flat) : flat)
       for (const k of elements[0]!.keys())
         store(
           perRow + k,
-          at,
+          flat,
           elements.map((outputs) => outputs[k]!),
         )
     })

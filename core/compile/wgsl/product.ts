@@ -1,14 +1,16 @@
 // Products as WGSL: each thread keeps a tile of sums in registers and walks the depth, four steps at a time where the
-// operands allow vectors. No workgroup memory and no barriers: they cost more than they save on software adapters.
+// operands allow vectors. Where threads can exchange values by fours, those of four neighbours fetch together the operand
+// that they share. No workgroup memory and no barriers: they cost more than they save on software adapters.
 
-import { type Affine, loop, plus, times, whole } from '../../affine.ts'
+import { type Affine, indexFrom, loop, plus, times, whole } from '../../affine.ts'
 import type { Scalar } from '../../scalar.ts'
 import * as scalar from '../../scalar.ts'
 import type { ProductNest, Sum } from '../kernels.ts'
+import { alike } from './alike.ts'
+import { gridOf, type Tiling, tileOf } from './tiling.ts'
 import {
   type Body,
   isVector,
-  quarter,
   quotientText,
   remainderText,
   type Store,
@@ -18,12 +20,6 @@ import {
 
 const range = (n: number): number[] => Array.from({ length: n }, (_, k) => k)
 const part = 'xyzw'
-
-/** Sums a thread computes: few for a small result, so that there are enough threads, and never more than there are. */
-function tileOf({ rows, columns }: ProductNest): { readonly height: number; readonly width: number } {
-  const width = columns <= 8 ? columns : columns % 8 === 0 ? 8 : 4
-  return { height: Math.min(rows, 4), width }
-}
 
 /** How four elements of an operand are fetched together: four steps of depth, four of its rows (or columns), or not. */
 type Direction = 'depth' | 'side' | 'none'
@@ -42,138 +38,255 @@ interface Operand {
   fetch(): void
 }
 
+/** What is fetched at once, and its name; `lane` is the thread among four that fetches it. */
+interface Fetch {
+  readonly name: string
+  readonly lanes: readonly Scalar[]
+}
+
+/** The element of an operand at a row or column of the tile and a step of a turn. */
+type At = (side: Affine, step: Affine) => Scalar
+
+/** The thread's number among its four. */
+const lane = loop('lane', vectorWidth)
+
+/** An operand of which a thread needs `sides` rows or columns; with `shared`, its four threads need the same. */
 function operand(
   writer: Writer,
   name: string,
   sides: number,
   steps: number,
-  at: (side: number, step: number) => Scalar,
+  at: At,
+  shared: boolean,
 ): Operand {
-  const element = range(sides).map((side) => range(steps).map((step) => at(side, step)))
-  const vectors = (lanes: readonly Scalar[]): boolean => {
-    const offsets = lanes.flatMap((lane) => (lane.kind === 'load' ? [lane.offset] : []))
-    return offsets.length === lanes.length && isVector(offsets)
+  const vectorAt = (direction: Direction, side: Affine, step: Affine): Scalar[] => {
+    if (direction === 'none') return [at(side, step)]
+    return range(vectorWidth).map((k) =>
+      direction === 'depth' ? at(side, plus(step, whole(k))) : at(plus(side, whole(k)), step),
+    )
   }
+  const areVectors = (lists: readonly (readonly Scalar[])[]): boolean =>
+    lists.every((lanes) => {
+      const offsets = lanes.flatMap((lane) => (lane.kind === 'load' ? [lane.offset] : []))
+      return offsets.length === lanes.length && isVector(offsets)
+    })
   const quads = sides % vectorWidth === 0 ? range(sides / vectorWidth) : []
-  const quadLanes = (quad: number, step: number): Scalar[] =>
-    range(vectorWidth).map((k) => element[quad * vectorWidth + k]![step]!)
   const direction: Direction =
-    steps === vectorWidth && element.every(vectors)
+    steps === vectorWidth && areVectors(range(sides).map((side) => vectorAt('depth', whole(side), whole(0))))
       ? 'depth'
       : quads.length > 0 &&
-          quads.every((quad) => range(steps).every((step) => vectors(quadLanes(quad, step))))
+          areVectors(
+            quads.flatMap((quad) =>
+              range(steps).map((step) => vectorAt('side', whole(quad * vectorWidth), whole(step))),
+            ),
+          )
         ? 'side'
         : 'none'
-  const fetched: readonly (readonly [string, readonly Scalar[]])[] = {
-    depth: () => element.map((lanes, side) => [`${name}${side}`, lanes] as const),
-    side: () =>
-      quads.flatMap((quad) =>
-        range(steps).map((step) => [`${name}${quad}_${step}`, quadLanes(quad, step)] as const),
-      ),
-    none: () =>
-      element.flatMap((row, side) => row.map((lane, step) => [`${name}${side}_${step}`, [lane]] as const)),
-  }[direction]()
+
+  // The places that are fetched: each is a vector, or one element.
+  const across = direction === 'side' ? quads.length : sides
+  const along = direction === 'depth' ? 1 : steps
+  const nameOf = (side: number, step: number): string =>
+    direction === 'depth' ? `${name}${side}` : `${name}${side}_${step}`
+  const fetchAt = (side: Affine, step: Affine): Scalar[] =>
+    vectorAt(direction, direction === 'side' ? times(side, vectorWidth) : side, step)
+  // Of four threads each fetches a quarter: some of the sides, or one of the steps.
+  const split = !shared
+    ? 'none'
+    : across % vectorWidth === 0
+      ? 'sides'
+      : along === vectorWidth
+        ? 'steps'
+        : 'none'
+  const own = split === 'sides' ? across / vectorWidth : across
+  const fetches: readonly Fetch[] =
+    split === 'none'
+      ? range(across).flatMap((side) =>
+          range(along).map((step) => ({
+            name: nameOf(side, step),
+            lanes: fetchAt(whole(side), whole(step)),
+          })),
+        )
+      : split === 'sides'
+        ? range(own).flatMap((side) =>
+            range(along).map((step) => ({
+              name: `own_${nameOf(side, step)}`,
+              lanes: fetchAt(plus(times(lane, own), whole(side)), whole(step)),
+            })),
+          )
+        : range(across).map((side) => ({
+            name: `own_${name}${side}`,
+            lanes: fetchAt(whole(side), lane),
+          }))
+  const received = (side: number, step: number): string => {
+    const [from, of] =
+      split === 'sides'
+        ? [Math.floor(side / own), `own_${nameOf(side % own, step)}`]
+        : [step, `own_${name}${side}`]
+    return `let ${nameOf(side, step)} = quadBroadcast(${of}, ${from}u);`
+  }
+
   const text = (side: number, step: number): string => {
     if (direction === 'depth') return `${name}${side}.${part[step]}`
     if (direction === 'side')
-      return `${name}${Math.floor(side / vectorWidth)}_${step}.${part[side % vectorWidth]}`
-    return `${name}${side}_${step}`
+      return `${nameOf(Math.floor(side / vectorWidth), step)}.${part[side % vectorWidth]}`
+    return nameOf(side, step)
   }
   return {
     direction,
     element: text,
     vector: (quad, step) =>
       direction === 'side'
-        ? `${name}${quad}_${step}`
+        ? nameOf(quad, step)
         : `vec4<f32>(${range(vectorWidth)
             .map((k) => text(quad * vectorWidth + k, step))
             .join(', ')})`,
-    steps: (side) => `${name}${side}`,
+    steps: (side) => nameOf(side, 0),
     hoist: () => {
-      for (const [, lanes] of fetched) writer.hoist(lanes, 'k')
+      for (const { lanes } of fetches) writer.hoist(lanes, 'k')
     },
     fetch: () => {
-      for (const [name, lanes] of fetched) writer.line(`let ${name} = ${writer.spell(lanes).text};`)
+      for (const { name, lanes } of fetches) writer.line(`let ${name} = ${writer.spell(lanes).text};`)
+      if (split === 'none') return
+      for (const side of range(across)) for (const step of range(along)) writer.line(received(side, step))
     },
   }
 }
 
-export function writeProduct(writer: Writer, nest: ProductNest, store: Store): Body {
+/** The sums of a tile as text: an element, or four neighbours in a row. */
+interface Sums {
+  element(m: number, n: number): string
+  vector(m: number, quad: number): string
+}
+
+const gcd = (a: number, b: number): number => (b === 0 ? a : gcd(b, a % b))
+
+/** Where a tile begins: the last one early if the tiles do not fit, so that no tile reaches outside. */
+function firstOf(name: string, extent: number, size: number): Affine {
+  const tile = loop(name, Math.ceil(extent / size))
+  if (extent % size === 0) return times(tile, size)
+  const unit = gcd(extent, size)
+  const last = (extent - size) / unit
+  const first = scalar.min(scalar.position(times(tile, size / unit)), last)
+  return times(indexFrom(first, last + 1), unit)
+}
+
+export function writeProduct(writer: Writer, nest: ProductNest, store: Store, tiling: Tiling): Body {
   const { batch, rows, columns } = nest
-  const { height, width } = tileOf(nest)
+  const { height, width, quads } = tileOf(nest, tiling)
   const [tilesDown, tilesAcross] = [Math.ceil(rows / height), Math.ceil(columns / width)]
+  const { shares, workgroup } = gridOf([tilesAcross, tilesDown, batch], quads)
+  const [across, down, deep] = workgroup
+
+  // What four threads share has one number in a workgroup. They go on together to the end, so that they can exchange values:
+  // threads behind the last tile compute that tile again, and store nothing.
+  const threads = { n: tilesAcross, m: tilesDown, b: batch }
+  const guards: string[] = []
+  for (const [k, name] of (['n', 'm', 'b'] as const).entries()) {
+    const [tiles, size, axis] = [threads[name], workgroup[k]!, part[k]]
+    const isUneven = tiles % size !== 0
+    const id = size === 1 && shares !== null ? `group.${axis}` : `id.${axis}`
+    if (isUneven) guards.push(`${shares === null ? name : id} >= ${tiles}u`)
+    writer.line(`let ${name} = ${isUneven && shares !== null ? `min(${id}, ${tiles - 1}u)` : id};`)
+  }
+  if (shares !== null) {
+    writer.usesQuads = true
+    writer.line('let lane = thread & 3u;')
+  } else if (guards.length > 0) writer.line(`if (${guards.join(' || ')}) { return; }`)
   const b = loop('b', batch)
-  const row = (k: number): Affine => plus(times(loop('m', tilesDown), height), whole(k))
-  const column = (k: number): Affine => plus(times(loop('n', tilesAcross), width), whole(k))
+  const firstRow = firstOf('m', rows, height)
+  const firstColumn = firstOf('n', columns, width)
 
-  const threads = tilesDown * tilesAcross * batch
-  const across = Math.min(8, 2 ** Math.ceil(Math.log2(tilesAcross)))
-  const group = threads >= 512 ? 64 : threads >= 64 ? 16 : 8
-  const down = Math.max(1, Math.min(group / across, 2 ** Math.ceil(Math.log2(tilesDown))))
-  const deep = Math.max(1, 2 ** Math.floor(Math.log2(Math.min(batch, group / (across * down)))))
-  writer.line('let n = id.x;')
-  writer.line('let m = id.y;')
-  writer.line('let b = id.z;')
-  const guards = [
-    ...(tilesAcross % across === 0 ? [] : [`n >= ${tilesAcross}u`]),
-    ...(tilesDown % down === 0 ? [] : [`m >= ${tilesDown}u`]),
-    ...(batch % deep === 0 ? [] : [`b >= ${batch}u`]),
-  ]
-  if (guards.length > 0) writer.line(`if (${guards.join(' || ')}) { return; }`)
-
-  /** Writes the loop over the depth of a sum; its results are then known by the texts of their elements, or of four together. */
-  const writeSum = ({ depth, lhs, rhs }: Sum, name: string) => {
+  /** Writes the loop over the depth of some sums; their results are then known by the texts of their elements. */
+  const writeSums = (sums: readonly (readonly [string, Sum])[]): Sums[] => {
+    const { depth } = sums[0]![1]
     const steps = depth % vectorWidth === 0 ? vectorWidth : 1
-    const step = (k: number): Affine => plus(times(loop('k', depth / steps), steps), whole(k))
-    const left = operand(writer, 'x', height, steps, (side, k) => lhs(b, row(side), step(k)))
-    const right = operand(writer, 'y', width, steps, (side, k) => rhs(b, column(side), step(k)))
-    const dots = left.direction === 'depth' && right.direction === 'depth'
-    const wide = !dots && width % vectorWidth === 0
-    const columnsOfSums = range(wide ? width / vectorWidth : width)
-    const type = wide ? 'vec4<f32>' : 'f32'
-    for (const m of range(height))
-      writer.line(columnsOfSums.map((n) => `var ${name}${m}_${n}: ${type};`).join(' '))
-    left.hoist()
-    right.hoist()
-    const scope =
-      depth === steps && nest.sums.length > 1
-        ? writer.block.bind(writer, '')
-        : writer.loop.bind(writer, 'k', depth / steps)
-    scope(() => {
-      left.fetch()
-      right.fetch()
+    const step = (k: Affine): Affine => plus(times(loop('k', depth / steps), steps), k)
+    const operands: Operand[] = []
+    const known: { readonly first: Scalar; readonly operand: Operand; readonly isLeft: boolean }[] = []
+    const operandOf = (at: At, isLeft: boolean): Operand => {
+      const first = at(whole(0), whole(0))
+      const same = known.find((other) => other.isLeft === isLeft && alike(other.first, first))
+      if (same !== undefined) return same.operand
+      const number = known.filter((other) => other.isLeft === isLeft).length
+      const name = `${isLeft ? 'x' : 'y'}${number === 0 ? '' : 'abcdefgh'[number - 1]}`
+      const made = operand(
+        writer,
+        name,
+        isLeft ? height : width,
+        steps,
+        at,
+        shares === (isLeft ? 'lhs' : 'rhs'),
+      )
+      known.push({ first, operand: made, isLeft })
+      operands.push(made)
+      return made
+    }
+    const written = sums.map(([name, { lhs, rhs }]) => {
+      const left = operandOf((side, k) => lhs(b, plus(firstRow, side), step(k)), true)
+      const right = operandOf((side, k) => rhs(b, plus(firstColumn, side), step(k)), false)
+      const dots = left.direction === 'depth' && right.direction === 'depth'
+      const wide = !dots && width % vectorWidth === 0
+      const columnsOfSums = range(wide ? width / vectorWidth : width)
+      const type = wide ? 'vec4<f32>' : 'f32'
       for (const m of range(height))
-        for (const n of columnsOfSums) {
-          const sum = `${name}${m}_${n}`
-          if (dots) writer.line(`${sum} += dot(${left.steps(m)}, ${right.steps(n)});`)
-          else
-            for (const k of range(steps)) {
-              const y = wide ? right.vector(n, k) : right.element(n, k)
-              writer.line(
-                `${sum} = fma(${wide ? `vec4<f32>(${left.element(m, k)})` : left.element(m, k)}, ${y}, ${sum});`,
-              )
-            }
-        }
+        writer.line(columnsOfSums.map((n) => `var ${name}${m}_${n}: ${type};`).join(' '))
+      const add = (): void => {
+        for (const m of range(height))
+          for (const n of columnsOfSums) {
+            const sum = `${name}${m}_${n}`
+            if (dots) writer.line(`${sum} += dot(${left.steps(m)}, ${right.steps(n)});`)
+            else
+              for (const k of range(steps)) {
+                const x = left.element(m, k)
+                const y = wide ? right.vector(n, k) : right.element(n, k)
+                writer.line(`${sum} = fma(${wide ? `vec4<f32>(${x})` : x}, ${y}, ${sum});`)
+              }
+          }
+      }
+      const element = (m: number, n: number): string =>
+        wide ? `${name}${m}_${n >> 2}.${part[n % 4]}` : `${name}${m}_${n}`
+      const vector = (m: number, quad: number): string =>
+        wide
+          ? `${name}${m}_${quad}`
+          : `vec4<f32>(${range(vectorWidth)
+              .map((k) => element(m, vectorWidth * quad + k))
+              .join(', ')})`
+      return { add, element, vector }
     })
-    const element = (m: number, n: number): string =>
-      wide ? `${name}${m}_${n >> 2}.${part[n % 4]}` : `${name}${m}_${n}`
-    const vector = (m: number, quad: number): string =>
-      wide
-        ? `${name}${m}_${quad}`
-        : `vec4<f32>(${range(vectorWidth)
-            .map((k) => element(m, vectorWidth * quad + k))
-            .join(', ')})`
-    return { element, vector }
+    for (const operand of operands) operand.hoist()
+    const turn = (): void => {
+      for (const operand of operands) operand.fetch()
+      for (const { add } of written) add()
+    }
+    if (depth === steps) writer.block('', turn)
+    else writer.loop('k', depth / steps, turn)
+    return written
   }
   const names = nest.sums.map((_, k) => (nest.sums.length === 1 ? 'sum' : `sum${k}_`))
-  const found = nest.sums.map((sum, k) => writeSum(sum, names[k]!))
+  const found: Sums[] = []
+  const first = (sum: Sum): readonly [Scalar, Scalar] => [
+    sum.lhs(b, firstRow, loop('k', sum.depth)),
+    sum.rhs(b, firstColumn, loop('k', sum.depth)),
+  ]
+  for (const [k, sum] of nest.sums.entries()) {
+    if (found[k] !== undefined) continue
+    // Sums that share an operand are done together: it is fetched once.
+    const [lhs, rhs] = first(sum)
+    const together = [...nest.sums.keys()].filter((other) => {
+      if (found[other] !== undefined || nest.sums[other]!.depth !== sum.depth) return false
+      const [otherLhs, otherRhs] = first(nest.sums[other]!)
+      return other === k || alike(lhs, otherLhs) || alike(rhs, otherRhs)
+    })
+    const written = writeSums(together.map((other) => [names[other]!, nest.sums[other]!]))
+    for (const [position, other] of together.entries()) found[other] = written[position]!
+  }
 
   // The sums are stored in a loop, so that an epilogue is written once; its bound depends on the tile, or drivers unroll it.
+  const storedRow = plus(firstRow, loop('row', height))
+  const storedColumn = (quad: number): Affine => plus(firstColumn, times(loop('column', width / quad), quad))
   const place = (quad: number): Affine[] =>
     range(quad).map((k) => nest.place(b, storedRow, plus(storedColumn(quad), whole(k))))
-  const storedRow = plus(times(loop('m', tilesDown), height), loop('row', height))
-  const storedColumn = (quad: number): Affine =>
-    plus(times(loop('n', tilesAcross), width), times(loop('column', width / quad), quad))
   const storesVectors =
     width % vectorWidth === 0 && columns % vectorWidth === 0 && isVector(place(vectorWidth))
   const lanes = storesVectors ? vectorWidth : 1
@@ -188,8 +301,10 @@ export function writeProduct(writer: Writer, nest: ProductNest, store: Store): B
     }
     writer.line(');')
   }
-  const rowsHere = `min(${height}u, ${rows}u - m * ${height}u)`
-  writer.block(`for (var r = 0u; r < ${rowsHere} * ${stored}u; r++)`, () => {
+  if (shares !== null && guards.length > 0) writer.line(`if (${guards.join(' || ')}) { return; }`)
+  // A last tile that begins early has results of the tile before, which are stored already.
+  writer.line(`let fresh = min(${height}u, ${rows}u - m * ${height}u);`)
+  writer.block(`for (var r = (${height}u - fresh) * ${stored}u; r < ${height * stored}u; r++)`, () => {
     writer.line(`let row = ${quotientText('r', stored)};`)
     writer.line(`let column = ${remainderText('r', stored)};`)
     const write = (): void => {
@@ -199,17 +314,16 @@ export function writeProduct(writer: Writer, nest: ProductNest, store: Store): B
         writer.define(sum, `${listOf(k)}[r]`, storesVectors ? 4 : 1)
         return sum
       })
-      const where = writer.index(storesVectors ? quarter(at[0]!) : at[0]!)
       const elements = at.map((place) => nest.finish(place, sums))
       for (const k of elements[0]!.keys())
         store(
           k,
-          where,
+          at[0]!,
           elements.map((outputs) => outputs[k]!),
         )
     }
     if (columns % width === 0) write()
-    else writer.block(`if (${writer.index(storedColumn(lanes))} < ${columns}u)`, write)
+    else writer.block(`if (${writer.index(storedColumn(lanes))} >= n * ${width}u)`, write)
   })
   return {
     workgroup: [across, down, deep],

@@ -1,10 +1,11 @@
 // Spells scalar expressions in WGSL. Several lanes of one expression are written as vectors: the lanes have the same form
 // and differ only in their indices, so loads of neighbours become one load of a `vec4`.
 
-import { type Affine, type IndexAtom, partition, quotient } from '../../affine.ts'
-import { type DType, isHalf, type MachineType } from '../../dtype.ts'
+import { type Affine, type IndexAtom, largest, partition, quotient } from '../../affine.ts'
+import { type DType, isHalf, type MachineType, machineType } from '../../dtype.ts'
 import type { Half } from '../../halves.ts'
 import { changesWith, type Scalar } from '../../scalar.ts'
+import { largestValue } from './bounds.ts'
 
 export const vectorWidth = 4
 
@@ -24,11 +25,29 @@ export interface Body {
   storesVectors(output: number): boolean
 }
 
-/** Writes the lanes of an output to a place in it. */
-export type Store = (output: number, at: string, lanes: readonly Scalar[]) => void
+/** Writes the lanes of an output to a place in it, which is that of the first lane. */
+export type Store = (output: number, at: Affine, lanes: readonly Scalar[]) => void
 
 /** How an array input is bound: by elements, or by vectors of four. */
-export type Grain = 'element' | 'vector'
+type Grain = 'element' | 'vector'
+
+/** An array that a kernel reads: how it is bound, and its elements. */
+export interface Source {
+  readonly grain: Grain
+  readonly size: number
+}
+
+/** Elements in a buffer of `size` elements at least: buffers end at a multiple of four words. */
+const padded = (size: number): number => Math.ceil(size / vectorWidth) * vectorWidth
+
+/** Fails if `count` elements from a place on might not all lie in an array: nothing else keeps a kernel inside of it. */
+export function requireInside(what: string, at: Affine, count: number, size: number): void {
+  const last = largest(at) + count - 1
+  if (last >= (count === 1 ? size : padded(size)))
+    throw new Error(
+      `compile: ${what} has ${size} elements, and element ${last} of it is used; this is a defect of the compiler`,
+    )
+}
 
 export const typeName = (dtype: MachineType, width: 1 | 4 = 1): string =>
   width === 1 ? dtype : `vec4<${dtype}>`
@@ -104,13 +123,14 @@ export class Writer {
   #indent = 1
   usesSpecial = false
   usesZero = false
+  usesQuads = false
   /** The functions of the 16-bit floats that the body calls. */
   readonly halves = new Set<string>()
-  readonly #grainOf: (input: number) => Grain
+  readonly #sourceOf: (input: number) => Source
 
-  /** `grainOf` says how an input is bound; a first pass finds out by writing and looking at `vectors`. */
-  constructor(grainOf: (input: number) => Grain) {
-    this.#grainOf = grainOf
+  /** `sourceOf` says how an input is bound; a first pass finds out by writing and looking at `vectors`. */
+  constructor(sourceOf: (input: number) => Source) {
+    this.#sourceOf = sourceOf
   }
 
   line(text: string): void {
@@ -208,6 +228,17 @@ export class Writer {
 
   #spellLoad(input: number, dtype: DType, offsets: readonly Affine[]): Spelled {
     const [first] = offsets as [Affine, ...Affine[]]
+    const { size } = this.#sourceOf(input)
+    if (size === 0) {
+      // There is nothing to be read, and a loop of no turns that would.
+      const width = isVector(offsets) ? 4 : 1
+      return {
+        text: widen({ text: literal(0, machineType(dtype)), width: 1 }, machineType(dtype), width),
+        width,
+      }
+    }
+    if (isVector(offsets)) requireInside(`input ${input}`, first, vectorWidth, size)
+    else for (const offset of offsets) requireInside(`input ${input}`, offset, 1, size)
     if (isHalf(dtype)) return this.#spellHalves(input, dtype, offsets)
     const decode = (text: string, width: 1 | 4): Spelled => {
       const zero = width === 1 ? '0u' : 'vec4<u32>()'
@@ -227,7 +258,7 @@ export class Writer {
     const element = (offset: Affine): string => {
       const at = this.name(this.index(offset), 'at')
       const word =
-        this.#grainOf(input) === 'element'
+        this.#sourceOf(input).grain === 'element'
           ? `in${input}[${at} >> 1u]`
           : `in${input}[${at} >> 2u][(${at} >> 1u) & 1u]`
       return `${this.half('load', dtype, 1)}(${word}, ${at})`
@@ -249,7 +280,7 @@ export class Writer {
   }
 
   #element(input: number, offset: Affine): string {
-    if (this.#grainOf(input) === 'element') return `in${input}[${this.index(offset)}]`
+    if (this.#sourceOf(input).grain === 'element') return `in${input}[${this.index(offset)}]`
     if (isMultiple(offset)) return `in${input}[${this.index(quarter(offset))}].x`
     const at = this.name(this.index(offset), 'at')
     return `in${input}[${at} >> 2u][${at} & 3u]`
@@ -326,7 +357,13 @@ export class Writer {
 
   #atom(atom: IndexAtom): string {
     if (atom.kind === 'loop') return atom.name
-    if (atom.kind === 'value') return this.spell([atom.value]).text
+    if (atom.kind === 'value') {
+      const { text } = this.spell([atom.value])
+      // What is read from data is kept within the array: nobody else does.
+      return largestValue(atom.value) < atom.extent
+        ? text
+        : this.name(`min(${text}, ${Math.max(atom.extent - 1, 0)}u)`, 'i')
+    }
     const inner = this.index(atom.of)
     const grouped = /^\w+$/.test(inner) ? inner : `(${inner})`
     return this.name(
