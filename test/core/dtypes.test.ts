@@ -6,7 +6,6 @@ import { grad, jvp, vmap } from '../../autodiff/index.ts'
 import * as core from '../../core/index.ts'
 import { type DType, jit, type Value } from '../../core/index.ts'
 import { expectClose } from '../support/close.ts'
-import { collectGarbage } from '../support/garbage.ts'
 import { golden } from '../support/golden.ts'
 import { toHost, toNdArray } from '../support/host.ts'
 
@@ -251,12 +250,12 @@ describe('16-bit arrays', () => {
 
   test('take two bytes an element, in whole words', async () => {
     expect([1, 2, 3, 4, 5].map((n) => new core.Aval([n], 'bf16').bytes)).toEqual([4, 4, 8, 8, 12])
-    await collectGarbage()
+    const n = 2 ** 21 // so large that it is no matter if others are collected meanwhile
     const before = (await core.statistics()).liveBytes
-    const x = core.tensor(new Float32Array(4096).fill(1), { dtype: 'bf16' })
+    const x = core.tensor(new Float32Array(n).fill(1), { dtype: 'bf16' })
     const y = core.add(x, x)
-    expect(await y.data()).toEqual(new Float32Array(4096).fill(2))
-    expect((await core.statistics()).liveBytes - before).toBe(2 * 2 * 4096)
+    expect((await y.data()).at(-1)).toBe(2)
+    expect(Math.round(((await core.statistics()).liveBytes - before) / n)).toBe(2 * 2)
     core.dispose([x, y])
   })
 
