@@ -13,10 +13,15 @@ import { type Kernel, kernelsOf, plainKernel, type Slices } from './kernels.ts'
 import { simplify } from './simplify.ts'
 import { emit } from './wgsl/index.ts'
 
-/** An array of the program: an argument (captures come after the inputs), a result, or an intermediate in a slot. */
+/**
+ * An array of the program: an argument (captures come after the inputs), a result, an intermediate in a slot, some of these
+ * side by side, or a table.
+ */
 interface Place {
-  readonly kind: 'input' | 'output' | 'slot'
+  readonly kind: 'input' | 'output' | 'slot' | 'pack' | 'table'
   readonly index: number
+  /** The bytes of it that are meant; all by default. */
+  readonly part?: { readonly offset: number; readonly size: number }
 }
 
 /** Runs a kernel. */
@@ -74,6 +79,10 @@ type Step = Dispatch | Copy | Loop | Host
 export interface Plan {
   readonly steps: readonly Step[]
   readonly slots: readonly number[]
+  /** Arguments, or results, that kernels read or write as one array. */
+  readonly packs: readonly { readonly kind: 'input' | 'output'; readonly indices: readonly number[] }[]
+  /** Constants that kernels read. */
+  readonly tables: readonly Uint32Array[]
 }
 
 /** A step before its arrays have places; `scratch` are arrays that only it uses. */
@@ -106,7 +115,7 @@ function assemble(inputs: readonly Var[], outputs: readonly Var[], works: readon
   }
   const slots = assignSlots(works, places)
   const steps = works.map((work) => work.step((variable) => places.get(variable)!))
-  return { steps: [...steps, ...copies], slots }
+  return { steps: [...steps, ...copies], slots, packs: [], tables: [] }
 }
 
 /** What is to be done for each group. A group equal to an earlier one, such as the same layer again, has the same text. */
@@ -267,7 +276,7 @@ function loopWorks(
   const inside: Slices = { ...reading, variables: new Set([...slices, ...pieces]) }
   const plan =
     turns === 0
-      ? { steps: [], slots: [] }
+      ? { steps: [], slots: [], packs: [], tables: [] }
       : assemble(
           [...inputsOfTurn, ...before, ...slices],
           [...after, ...pieces],

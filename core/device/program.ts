@@ -2,12 +2,14 @@
 // look at something in between.
 
 import './gpu.ts'
-import { type Device, openDevice } from './device.ts'
+import { type Device, openDevice, type Slice, wholeOf } from './device.ts'
 
-/** An array of a program: an argument, a result, or an intermediate in a slot. */
+/** An array of a program: an argument, a result, an intermediate in a slot, some of these side by side, or a table. */
 interface Place {
-  readonly kind: 'input' | 'output' | 'slot'
+  readonly kind: 'input' | 'output' | 'slot' | 'pack' | 'table'
   readonly index: number
+  /** The bytes of it that are meant; all by default. */
+  readonly part?: { readonly offset: number; readonly size: number }
 }
 
 interface DispatchStep {
@@ -51,13 +53,21 @@ interface HostStep {
   run(words: readonly ArrayBuffer[]): readonly ArrayBufferView[]
 }
 
+/** Arguments, or results, that kernels read or write as one array, one behind the other. */
+interface Pack {
+  readonly kind: 'input' | 'output'
+  readonly indices: readonly number[]
+}
+
 /** What a compiler gives: what to do in which order, and the bytes of the slots in between. */
 export interface ProgramPlan {
   readonly steps: readonly (DispatchStep | CopyStep | LoopStep | HostStep)[]
   readonly slots: readonly number[]
+  readonly packs: readonly Pack[]
+  readonly tables: readonly Uint32Array[]
 }
 
-type Arrays = Readonly<Record<Place['kind'], readonly GPUBuffer[]>>
+type Arrays = Readonly<Record<Place['kind'], readonly Slice[]>>
 
 /** Bind groups of one program before the oldest are forgotten. */
 const maxBindGroups = 8192
@@ -96,10 +106,11 @@ class Commands {
     if (++this.#count >= maxCommands) this.submit()
   }
 
-  copy(from: GPUBuffer, to: GPUBuffer): void {
+  copy(from: Slice, to: Slice): void {
     this.#pass?.end()
     this.#pass = null
-    this.#open().copyBufferToBuffer(from, 0, to, 0, Math.min(from.size, to.size))
+    const size = Math.min(from.size, to.size)
+    this.#open().copyBufferToBuffer(from.buffer, from.offset, to.buffer, to.offset, size)
     if (++this.#count >= maxCommands) this.submit()
   }
 
@@ -124,6 +135,7 @@ export class Program {
   #ready: Promise<{
     readonly plan: ProgramPlan
     readonly pipelines: ReadonlyMap<DispatchStep, GPUComputePipeline>
+    readonly tables: readonly Slice[]
   }> | null = null
   readonly #bindGroups = new Map<string, GPUBindGroup>()
   #device: Device | null = null
@@ -158,36 +170,66 @@ export class Program {
             await device.pipeline(step.wgsl, step.name, step.inputs.length, step.outputs.length),
           ] as const,
       )
-      return { plan, pipelines: new Map(await Promise.all(made)) }
+      const tables: Slice[] = []
+      for (const table of plan.tables) {
+        tables.push(wholeOf(device.table(table.byteLength)))
+        await device.write(tables.at(-1)!, table, 'a table')
+      }
+      return { plan, pipelines: new Map(await Promise.all(made)), tables }
     })()
     return this.#ready
   }
 
-  async run(device: Device, inputs: readonly GPUBuffer[], outputs: readonly GPUBuffer[]): Promise<void> {
-    const { plan, pipelines } = await this.#prepare(device)
+  /** Which of its `outputs` results have to lie in one buffer, one behind the other; most are alone. */
+  async blocks(device: Device, outputs: number): Promise<(readonly number[])[]> {
+    const { plan } = await this.#prepare(device)
+    const packed = plan.packs.filter(({ kind }) => kind === 'output').map(({ indices }) => indices)
+    const inPack = new Set(packed.flat())
+    const alone = Array.from({ length: outputs }, (_, k) => [k]).filter(([k]) => !inPack.has(k!))
+    return [...packed, ...alone]
+  }
+
+  async run(device: Device, inputs: readonly Slice[], outputs: readonly Slice[]): Promise<void> {
+    const { plan, pipelines, tables } = await this.#prepare(device)
     const slots: GPUBuffer[] = []
+    const gathered: GPUBuffer[] = []
     const commands = new Commands(device)
     try {
       for (const bytes of plan.slots) slots.push(await device.allocate(bytes, 'an intermediate result'))
-      const run = new Run(device, commands, (step, buffers) =>
-        commands.dispatch(pipelines.get(step)!, this.#bindGroup(device, step, buffers), step.workgroups),
+      const run = new Run(device, commands, (step, slices) =>
+        commands.dispatch(pipelines.get(step)!, this.#bindGroup(device, step, slices), step.workgroups),
       )
-      await run.steps(plan, { input: inputs, output: outputs, slot: slots })
+      const pack: Slice[] = []
+      for (const { kind, indices } of plan.packs) {
+        const parts = indices.map((k) => (kind === 'input' ? inputs : outputs)[k]!)
+        const size = parts.reduce((sum, part) => sum + part.size, 0)
+        const together = joined(parts)
+        if (together === null) {
+          gathered.push(await device.allocate(size, `${parts.length} arguments side by side`))
+          let offset = 0
+          for (const part of parts) {
+            commands.copy(part, { buffer: gathered.at(-1)!, offset, size: part.size })
+            offset += part.size
+          }
+        }
+        pack.push(together ?? wholeOf(gathered.at(-1)!))
+      }
+      await run.steps(plan, { input: inputs, output: outputs, slot: slots.map(wholeOf), pack, table: tables })
       commands.submit()
     } finally {
-      for (const slot of slots.reverse()) device.recycle(slot)
+      for (const buffer of [...slots, ...gathered].reverse()) device.recycle(buffer)
     }
   }
 
-  #bindGroup(device: Device, step: DispatchStep, buffers: readonly GPUBuffer[]): GPUBindGroup {
+  #bindGroup(device: Device, step: DispatchStep, slices: readonly Slice[]): GPUBindGroup {
     const number = this.#numbers.get(step) ?? this.#numbers.size
     this.#numbers.set(step, number)
-    const key = `${number}:${buffers.map((buffer) => device.idOf(buffer))}`
+    const key = `${number}:${slices.map(({ buffer, offset }) => `${device.idOf(buffer)}+${offset}`)}`
     const known = this.#bindGroups.get(key)
     if (known !== undefined) return known
     const made = device.gpu.createBindGroup({
       layout: device.layout(step.inputs.length, step.outputs.length),
-      entries: buffers.map((buffer, binding) => ({ binding, resource: { buffer } })),
+      entries: slices.map((resource, binding) => ({ binding, resource })),
     })
     if (this.#bindGroups.size >= maxBindGroups) this.#bindGroups.clear()
     this.#bindGroups.set(key, made)
@@ -195,16 +237,27 @@ export class Program {
   }
 }
 
+/** Slices as one, if they lie one behind the other. */
+function joined(slices: readonly Slice[]): Slice | null {
+  const { buffer, offset } = slices[0]!
+  let end = offset
+  for (const slice of slices) {
+    if (slice.buffer !== buffer || slice.offset !== end) return null
+    end += slice.size
+  }
+  return { buffer, offset, size: end - offset }
+}
+
 /** One run of a program. */
 class Run {
   readonly #device: Device
   readonly #commands: Commands
-  readonly #dispatch: (step: DispatchStep, buffers: readonly GPUBuffer[]) => void
+  readonly #dispatch: (step: DispatchStep, slices: readonly Slice[]) => void
 
   constructor(
     device: Device,
     commands: Commands,
-    dispatch: (step: DispatchStep, buffers: readonly GPUBuffer[]) => void,
+    dispatch: (step: DispatchStep, slices: readonly Slice[]) => void,
   ) {
     this.#device = device
     this.#commands = commands
@@ -212,61 +265,68 @@ class Run {
   }
 
   async steps({ steps }: ProgramPlan, arrays: Arrays): Promise<void> {
-    const bufferOf = ({ kind, index }: Place): GPUBuffer => arrays[kind][index]!
+    const sliceOf = ({ kind, index, part }: Place): Slice => {
+      const whole = arrays[kind][index]!
+      return part === undefined
+        ? whole
+        : { ...part, buffer: whole.buffer, offset: whole.offset + part.offset }
+    }
     for (const step of steps) {
-      if (step.kind === 'dispatch') this.#dispatch(step, [...step.inputs, ...step.outputs].map(bufferOf))
-      else if (step.kind === 'copy') this.#commands.copy(bufferOf(step.from), bufferOf(step.to))
-      else if (step.kind === 'host') await this.#host(step, bufferOf)
-      else await this.#loop(step, bufferOf)
+      if (step.kind === 'dispatch') this.#dispatch(step, [...step.inputs, ...step.outputs].map(sliceOf))
+      else if (step.kind === 'copy') this.#commands.copy(sliceOf(step.from), sliceOf(step.to))
+      else if (step.kind === 'host') await this.#host(step, sliceOf)
+      else await this.#loop(step, sliceOf)
     }
   }
 
-  async #loop(step: LoopStep, bufferOf: (place: Place) => GPUBuffer): Promise<void> {
+  async #loop(step: LoopStep, sliceOf: (place: Place) => Slice): Promise<void> {
     const { turns, body, guard } = step
-    const buffers = (places: readonly Place[]): GPUBuffer[] => places.map(bufferOf)
-    const [constants, sliced] = [buffers(step.constants), buffers(step.sliced)]
-    const [output, slot] = [buffers(step.stacked), buffers(step.slots)]
-    const [final, spare] = [buffers(step.state), buffers(step.spare)]
-    let state = buffers(step.initial)
-    const turn = async (next: GPUBuffer[]): Promise<void> => {
+    const slices = (places: readonly Place[]): Slice[] => places.map(sliceOf)
+    const [constants, sliced] = [slices(step.constants), slices(step.sliced)]
+    const [output, slot] = [slices(step.stacked), slices(step.slots)]
+    const [final, spare] = [slices(step.state), slices(step.spare)]
+    let state = slices(step.initial)
+    const turn = async (next: Slice[]): Promise<void> => {
       await this.steps(body, {
         input: [...constants, ...state, ...sliced],
         output: [...next, ...output],
         slot,
+        pack: [],
+        table: [],
       })
       state = next
     }
     if (turns !== null)
       // The last turn writes to where the state has to end.
       for (let k = turns; k > 0; k--) await turn(k % 2 === 1 ? final : spare)
-    else if (guard === null || (await this.#isTrue(bufferOf(guard)))) {
+    else if (guard === null || (await this.#isTrue(sliceOf(guard)))) {
       let ahead = 1
       do {
         for (let k = 0; k < ahead; k++) await turn(state === final ? spare : final)
         ahead = Math.min(2 * ahead, maxTurnsAhead)
       } while (await this.#isTrue(state[0]!))
     }
-    for (const [k, buffer] of state.entries()) if (buffer !== final[k]) this.#commands.copy(buffer, final[k]!)
+    for (const [k, slice] of state.entries()) if (slice !== final[k]) this.#commands.copy(slice, final[k]!)
   }
 
-  async #host(step: HostStep, bufferOf: (place: Place) => GPUBuffer): Promise<void> {
-    if (step.guard !== null && !(await this.#isTrue(bufferOf(step.guard)))) return
+  async #host(step: HostStep, sliceOf: (place: Place) => Slice): Promise<void> {
+    if (step.guard !== null && !(await this.#isTrue(sliceOf(step.guard)))) return
     this.#commands.submit()
-    const words = step.inputs.map(({ place, bytes }) => this.#read(bufferOf(place), bytes, step.name))
+    const words = step.inputs.map(({ place, bytes }) => this.#read(sliceOf(place), bytes, step.name))
     const results = step.run(await Promise.all(words))
     for (const [k, data] of results.entries())
-      if (data.byteLength > 0) await this.#device.write(bufferOf(step.outputs[k]!), data, step.name)
+      if (data.byteLength > 0) await this.#device.write(sliceOf(step.outputs[k]!), data, step.name)
   }
 
   /** Whether the first word of a buffer is not zero, once everything so far has run. */
-  async #isTrue(buffer: GPUBuffer): Promise<boolean> {
+  async #isTrue(slice: Slice): Promise<boolean> {
     this.#commands.submit()
-    const [word] = new Uint32Array(await this.#read(buffer, 4, 'the condition of a loop'))
+    const [word] = new Uint32Array(await this.#read(slice, 4, 'the condition of a loop'))
     return word !== 0
   }
 
-  async #read(buffer: GPUBuffer, bytes: number, what: string): Promise<ArrayBuffer> {
-    const { copied } = await this.#device.read(buffer, bytes, what)
+  async #read(slice: Slice, bytes: number, what: string): Promise<ArrayBuffer> {
+    const { copied } = await this.#device.read(slice, bytes, what)
     return copied
   }
 }

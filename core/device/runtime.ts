@@ -4,7 +4,7 @@
 import './gpu.ts'
 import type { Words } from '../dtype.ts'
 import { type Site, showSite } from '../source.ts'
-import { type Device, type DeviceStatistics, openDevice } from './device.ts'
+import { type Device, type DeviceStatistics, openDevice, roomFor, type Slice } from './device.ts'
 import { type About, DeviceError } from './errors.ts'
 import type { Program } from './program.ts'
 
@@ -12,9 +12,15 @@ import type { Program } from './program.ts'
 type State =
   | { readonly kind: 'host'; readonly data: Words }
   | { readonly kind: 'pending' }
-  | { readonly kind: 'device'; readonly buffer: GPUBuffer; readonly device: Device }
+  | { readonly kind: 'device'; readonly slice: Slice; readonly block: Block; readonly device: Device }
   | { readonly kind: 'failed'; readonly error: Error }
   | { readonly kind: 'released' }
+
+/** A buffer that arrays share. It goes back to the pool with the last of them. */
+interface Block {
+  readonly buffer: GPUBuffer
+  users: number
+}
 
 /** Who asked for an array, for errors. */
 export interface Origin {
@@ -83,30 +89,42 @@ const enqueue = <T>(work: (device: Device) => Promise<T>): Promise<T> =>
     }
   })
 
-/** The buffer of an argument, uploaded if it is still on the host. */
-async function bufferOf(device: Device, storage: Storage): Promise<GPUBuffer> {
+/** Where an argument lies, uploaded if it is still on the host. */
+async function sliceOf(device: Device, storage: Storage): Promise<Slice> {
   const { state } = storage
   if (state.kind === 'failed') throw state.error
   if (state.kind === 'device') {
     if (state.device.failure !== null) throw await about(storage, state.device.failure, 'is lost')
-    return state.buffer
+    return state.slice
   }
   if (state.kind !== 'host')
     throw new Error(`run: ${storage.what} is ${state.kind}; this is a defect of the runtime`)
-  const buffer = await allocate(device, storage)
-  if (state.data.byteLength > 0) await device.write(buffer, state.data, storage.what)
-  storage.state = { kind: 'device', buffer, device }
-  return buffer
+  const [placed] = await allocate(device, [storage])
+  if (state.data.byteLength > 0) await device.write(placed!.slice, state.data, storage.what)
+  storage.state = placed!
+  return placed!.slice
 }
 
-/** A buffer for an array; an error says whose it would have been. */
-async function allocate(device: Device, storage: Storage): Promise<GPUBuffer> {
-  const { what, bytes } = storage
+type Placed = State & { readonly kind: 'device' }
+
+/** A block for some arrays, one behind the other; an error says whose it would have been. */
+async function allocate(device: Device, storages: readonly Storage[]): Promise<Placed[]> {
+  const [first, ...others] = storages as [Storage, ...Storage[]]
+  const bytes = storages.reduce((sum, { bytes }) => sum + roomFor(bytes), 0)
+  const what = others.length === 0 ? first.what : `${first.what} and ${others.length} more arrays`
+  let buffer: GPUBuffer
   try {
-    return await device.allocate(bytes, what)
+    buffer = await device.allocate(bytes, what)
   } catch (error) {
-    throw await about(storage, error, 'was not computed')
+    throw await about(first, error, 'was not computed')
   }
+  const block: Block = { buffer, users: storages.length }
+  let offset = 0
+  return storages.map(({ bytes }) => {
+    const slice: Slice = { buffer, offset, size: roomFor(bytes) }
+    offset += slice.size
+    return { kind: 'device', slice, block, device }
+  })
 }
 
 /** Asks for a program to run on `inputs`, filling `outputs`; the buffers of `donated` go back to the pool after it. */
@@ -123,28 +141,37 @@ export function launch(
     for (const storage of held) unuse(storage)
   }
   enqueue(async (device) => {
-    const targets: GPUBuffer[] = []
+    const placed = new Map<Storage, Placed>()
     try {
       await device.throttle()
       for (const output of outputs) device.requireFit(output.bytes, output.what)
-      const sources: GPUBuffer[] = []
-      for (const input of inputs) sources.push(await bufferOf(device, input))
-      for (const output of outputs) targets.push(await allocate(device, output))
+      const sources: Slice[] = []
+      for (const input of inputs) sources.push(await sliceOf(device, input))
+      for (const places of await program.blocks(device, outputs.length)) {
+        const together = places.map((k) => outputs[k]!)
+        for (const [k, place] of (await allocate(device, together)).entries()) placed.set(together[k]!, place)
+      }
+      const targets = outputs.map((output) => placed.get(output)!.slice)
       await program.run(device, sources, targets)
     } catch (error) {
-      for (const target of targets) device.recycle(target)
+      for (const place of placed.values()) leave(place)
       throw error
     }
-    for (const [k, output] of outputs.entries())
-      output.state = { kind: 'device', buffer: targets[k]!, device }
+    for (const [output, place] of placed) output.state = place
   }).then(settle, (error: Error) => {
     for (const output of outputs) output.state = { kind: 'failed', error }
     settle()
   })
 }
 
+/** Gives back an array's part of a block, and with the last part the block. */
+function leave({ block, device }: Placed): void {
+  block.users -= 1
+  if (block.users === 0) device.recycle(block.buffer)
+}
+
 function free(storage: Storage): void {
-  if (storage.state.kind === 'device') storage.state.device.recycle(storage.state.buffer)
+  if (storage.state.kind === 'device') leave(storage.state)
   storage.state = { kind: 'released' }
   storage.scope?.delete(storage)
 }
@@ -181,10 +208,10 @@ async function copyOf(storage: Storage): Promise<{ readonly copied: Promise<Arra
   if (state.kind === 'released') throw new Error(`data: ${what} ${storage.gone}`)
   if (state.kind === 'host') return { copied: Promise.resolve(state.data.slice().buffer as ArrayBuffer) }
   if (state.kind === 'pending') throw new Error(`data: ${what} is pending; this is a defect of the runtime`)
-  const { device, buffer } = state
+  const { device, slice } = state
   device.check()
   try {
-    const { copied } = await device.read(buffer, bytes, what)
+    const { copied } = await device.read(slice, bytes, what)
     copied.catch(() => {}) // reported to the reader
     return { copied }
   } catch (error) {
