@@ -144,7 +144,7 @@ export function plainKernel(
 
 /** The kernels of a group: one, or more for a fold that is too long for the threads of one, or that has 16-bit results. */
 export function kernelsOf(group: Group, slices: Slices | null = null): Kernel[] {
-  const kernels = loopsOf(group, slices)
+  const kernels = splitLong(loopOf(group, slices))
   const last = kernels.at(-1)!
   const packs = last.outputs.flatMap(({ variable }, k) => {
     const output = group.outputs[k]!
@@ -158,8 +158,8 @@ export function kernelsOf(group: Group, slices: Slices | null = null): Kernel[] 
 /** What is computed of an array with such elements: 16-bit floats are in f32. */
 const computed = ({ shape, dtype }: Aval): Aval => new Aval(shape, machineType(dtype))
 
-/** The loops of a group; 16-bit results of a fold or a product are still to be packed. */
-function loopsOf(group: Group, slices: Slices | null): Kernel[] {
+/** The loops of a group as one kernel; 16-bit results of a fold or a product are still to be packed. */
+export function loopOf(group: Group, slices: Slices | null = null): Kernel {
   const { root, anchors, outputs } = group
   const name = nameOf(group)
   const inputs = new Inputs(slices)
@@ -224,7 +224,7 @@ function loopsOf(group: Group, slices: Slices | null): Kernel[] {
   const [first] = anchors
   if (first === undefined) {
     const { size } = outputs[0]!.aval
-    return [kernel({ kind: 'map', size, element: (place) => elementsOf(outputs, place, []) })]
+    return kernel({ kind: 'map', size, element: (place) => elementsOf(outputs, place, []) })
   }
   const result = computed(first.outputs[0]!.aval)
   if (first.primitive.lower.kind === 'contract') {
@@ -232,7 +232,7 @@ function loopsOf(group: Group, slices: Slices | null): Kernel[] {
     const terms = anchors.map((anchor) =>
       termOf(anchor, (input, at) => elementOf(anchor.inputs[input]!, at, [])),
     )
-    return [kernel(productNest(terms, result, finish))]
+    return kernel(productNest(terms, result, finish))
   }
   const { size } = result
   const turns = turnsOf(first)
@@ -264,8 +264,7 @@ function loopsOf(group: Group, slices: Slices | null): Kernel[] {
     finish: (index, folded) => elementsOf(ofRows, index, folded),
     each: (index, turn, folded) => elementsOf(ofTurns, plus(times(index, turns), turn), folded),
   }
-  if (turns === 1) return [kernel(withoutLoop(nest))]
-  return splitLong(kernel(nest), nest, inputs.list)
+  return kernel(nest)
 }
 
 /** How many elements a reduction folds into each of its results. */
@@ -293,8 +292,11 @@ const longFold = 1024
 const isLong = (size: number, turns: number): boolean => size < fewFolds && turns >= longFold
 
 /** A long fold of few results becomes a fold of many chunks, and a fold of the chunks. */
-function splitLong(kernel: Kernel, nest: ReduceNest, inputs: readonly Var[]): Kernel[] {
+function splitLong(kernel: Kernel): Kernel[] {
+  const { nest, inputs } = kernel
+  if (nest.kind !== 'reduce') return [kernel]
   const { size, turns } = nest
+  if (turns === 1) return [{ ...kernel, nest: withoutLoop(nest) }]
   if (!isLong(size, turns)) return [kernel]
   const { element, combine, identity } = nest.folds[0]!
   const chunks = Math.ceil(turns / Math.max(64, Math.ceil(Math.sqrt(turns))))
