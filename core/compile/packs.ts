@@ -147,30 +147,30 @@ interface Candidate {
 }
 
 /**
- * Finds what may share kernels among uses in the order in which they run; `labelOf` tells apart what must not. Families that
- * share packs come together.
+ * Finds what may share kernels among uses in the order in which they run. `foldOf` tells which wide fold a use is part of, and
+ * is null of others; no other folds are in families. Families that share packs come together.
  */
 export function familiesOf(
   uses: readonly Use[],
   kindOf: (variable: Var) => Kind | null,
-  labelOf: (use: Use) => number,
+  foldOf: (use: Use) => object | null,
 ): Family[][] {
   const patterns = new Map<Kernel, Pattern | null>()
   const byText = new Map<string, { readonly use: Use; readonly pattern: Pattern }[]>()
   for (const use of uses) {
     const { kernel } = use
     const size = sizeOfUse(kernel)
-    if (4 * size > largestPart) continue
+    if (4 * size > largestPart || (kernel.nest.kind === 'reduce' && foldOf(use) === null)) continue
     if (!patterns.has(kernel)) patterns.set(kernel, patternOf(kernel, size))
     const pattern = patterns.get(kernel)
     if (!pattern) continue
     const { text } = pattern
     byText.set(text, [...(byText.get(text) ?? []), { use, pattern }])
   }
-  const numbers = new Map<Var, number>()
-  const numberOf = (variable: Var): number => {
-    if (!numbers.has(variable)) numbers.set(variable, numbers.size)
-    return numbers.get(variable)!
+  const numbers = new Map<object, number>()
+  const numberOf = (thing: object): number => {
+    if (!numbers.has(thing)) numbers.set(thing, numbers.size)
+    return numbers.get(thing)!
   }
   const candidates = [...byText.values()].flatMap((alike, family): Candidate[] => {
     const likely = alike.find(({ pattern }) => pattern.placed !== undefined)?.pattern.placed
@@ -184,7 +184,7 @@ export function familiesOf(
       return [
         {
           use,
-          key: [family, labelOf(use), placed, shared.map(numberOf), kinds].join(';'),
+          key: [family, numberOf(foldOf(use) ?? kindOf), placed, shared.map(numberOf), kinds].join(';'),
           columns,
           placed,
           size,

@@ -146,7 +146,8 @@ function packWorks(
   works: readonly Work[],
   folds: readonly WideFold[],
 ): { readonly packed: Packed; readonly lots: ReadonlyMap<Var, number> } {
-  const foldOf = new Map(folds.flatMap((fold) => fold.leaves.map((leaf) => [leaf, fold] as const)))
+  const foldOfLeaf = new Map(folds.flatMap((fold) => fold.leaves.map((leaf) => [leaf, fold] as const)))
+  const foldOf = ({ writes }: Use): WideFold | null => foldOfLeaf.get(writes[0]!) ?? null
   const uses = works.filter((work): work is KernelWork => 'kernel' in work)
   const given = new Set<Atom>([...inputs, ...captures])
   const made = new Set(uses.flatMap(({ writes }) => writes))
@@ -156,21 +157,21 @@ function packWorks(
     if (!made.has(variable)) return null
     return wanted.has(variable) ? 'output' : 'slot'
   }
-  const labelOf = ({ writes }: Use): number => folds.indexOf(foldOf.get(writes[0]!)!)
-  const doingOf = ({ uses, model }: Family): Doing => ({
-    reads: uses.flatMap(({ reads }) => reads),
-    writes: foldOf.get(model.writes[0]!)?.partial
-      ? [foldOf.get(model.writes[0]!)!.partial]
-      : uses.flatMap(({ writes }) => writes),
-  })
-  const { order, classes } = arrange(works, familiesOf(uses, kindOf, labelOf), doingOf)
+  const doingOf = ({ uses, model }: Family): Doing => {
+    const fold = foldOf(model)
+    return {
+      reads: uses.flatMap(({ reads }) => reads),
+      writes: fold === null ? uses.flatMap(({ writes }) => writes) : [fold.partial],
+    }
+  }
+  const { order, classes } = arrange(works, familiesOf(uses, kindOf, foldOf), doingOf)
 
   const tables = new Map<Var, Uint32Array>()
   const lots = new Map<Var, number>()
   const done = order.map((thing): Work => {
     if (!('uses' in thing)) return thing
-    const fold = foldOf.get(thing.model.writes[0]!)
-    if (fold === undefined) return { ...kernelWork(packedMap(thing)), ...doingOf(thing) }
+    const fold = foldOf(thing.model)
+    if (fold === null) return { ...kernelWork(packedMap(thing)), ...doingOf(thing) }
     const { kernel, table, rows } = partialFolds(thing, fold)
     tables.set(table, rows)
     for (const { writes } of thing.uses) lots.set(writes[0]!, tables.size)

@@ -1,22 +1,23 @@
 // Kernels of one element each, such as a count of steps and a rate that depends on it, as one kernel.
 
 import { isHalf } from '../dtype.ts'
-import { Var } from '../graph.ts'
+import { type Atom, Var } from '../graph.ts'
 import type { Group } from './fuse.ts'
 
 /** Joins groups that make single elements and may run at the same time, in kernels that bind at most `maxArrays` arrays. */
 export function mergeSingles(groups: readonly Group[], maxArrays: number): Group[] {
   const makers = new Map<Var, Group>()
-  for (const group of groups) for (const output of writtenBy(group)) makers.set(output, group)
+  for (const group of groups)
+    for (const output of [...group.outputs, ...group.root.outputs]) makers.set(output, group)
   // How many other kernels have to run before: those of singles count as one with the singles that they read.
   const depths = new Map<Group, number>()
   const lots = new Map<number, Group[]>()
   for (const group of groups) {
     const single = isSingle(group)
     let depth = 0
-    for (const input of readBy(group)) {
+    for (const input of readBy([group])) {
       const maker = makers.get(input)
-      if (maker === undefined || maker === group) continue
+      if (maker === undefined) continue
       depth = Math.max(depth, depths.get(maker)! + (single && isSingle(maker) ? 0 : 1))
     }
     depths.set(group, depth)
@@ -40,13 +41,13 @@ export function mergeSingles(groups: readonly Group[], maxArrays: number): Group
   return groups.flatMap((group) => (merged.has(group) ? (merged.get(group) ?? []) : [group]))
 }
 
-const writtenBy = ({ members, root }: Group): Var[] => [...members, root].flatMap(({ outputs }) => outputs)
-
-const readBy = ({ members }: Group): Var[] =>
-  [...members].flatMap(({ inputs, guard }) => [
-    ...inputs.filter((input) => input instanceof Var),
-    ...(guard ? [guard] : []),
-  ])
+/** What groups read that they do not make. */
+function readBy(groups: readonly Group[]): Set<Var> {
+  const equations = groups.flatMap(({ members }) => [...members])
+  const made = new Set<Atom>(equations.flatMap(({ outputs }) => outputs))
+  const read = equations.flatMap(({ inputs, guard }) => (guard ? [...inputs, guard] : inputs))
+  return new Set(read.filter((atom) => atom instanceof Var).filter((variable) => !made.has(variable)))
+}
 
 const isSingle = ({ root, anchors, outputs, members }: Group): boolean => {
   const { kind } = root.primitive.lower
@@ -63,8 +64,5 @@ const together = (groups: readonly Group[]): Group => ({
 })
 
 /** How many arrays the kernel of some groups binds. */
-function widthOf(groups: readonly Group[]): number {
-  const made = new Set(groups.flatMap(writtenBy))
-  const read = new Set(groups.flatMap(readBy).filter((input) => !made.has(input)))
-  return read.size + groups.flatMap(({ outputs }) => outputs).length
-}
+const widthOf = (groups: readonly Group[]): number =>
+  readBy(groups).size + groups.flatMap(({ outputs }) => outputs).length
