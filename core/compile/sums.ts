@@ -86,7 +86,11 @@ export function cutFolds(
 
   function totalOf(lot: readonly Equation[]): Equation {
     const sizes = lot.map(foldedElements)
-    const rows = (length: number): number => sizes.reduce((sum, size) => sum + Math.ceil(size / length), 0)
+    const rows = (length: number): number =>
+      roundUp(
+        sizes.reduce((sum, size) => sum + Math.ceil(size / length), 0),
+        4,
+      )
     let length = granule
     while (rows(length) > Math.max(manyPartials, lot.length)) length *= 2
     const [{ primitive, outputs }] = lot as [Equation]
@@ -109,6 +113,8 @@ export function cutFolds(
     }
   }
 }
+
+const roundUp = (size: number, to: number): number => Math.ceil(size / to) * to
 
 /** How many elements a fold has. */
 function foldedElements({ primitive: { lower }, params, inputs, outputs }: Equation): number {
@@ -152,10 +158,11 @@ export function partialFolds(
     const size = kernel.nest.kind === 'reduce' ? kernel.nest.turns : 0
     for (let at = 0; at < size; at += length) {
       const count = Math.min(length, size - at)
-      rows.push((start + at) / granule, count, Math.ceil(count / 4) - 1, 0)
+      rows.push((start + at) / granule, count)
     }
-    start += Math.ceil(size / granule) * granule
+    start += roundUp(size, granule)
   }
+  while (rows.length < 2 * partial.aval.size) rows.push(0, 0)
   const table = new Var(new Aval([rows.length], 'u32'))
   const tableInput = inputs.length
   // Places are found once, so that those of neighbours are seen to be neighbours.
@@ -182,10 +189,10 @@ export function partialFolds(
             identity: fold.identity,
             element: (index, turn) => {
               const column = (k: number): Scalar =>
-                at(`${k} ${index.key}`, () => scalar.load(tableInput, plus(times(index, 4), whole(k)), 'u32'))
+                at(`${k} ${index.key}`, () => scalar.load(tableInput, plus(times(index, 2), whole(k)), 'u32'))
               const four = quotient(turn, 4)
               const inside = at(`${index.key} ${four.key}`, () =>
-                scalar.min(scalar.position(four), column(2)),
+                scalar.min(scalar.position(four), scalar.shiftRight(scalar.sub(column(1), 1), 2)),
               )
               const place = plus(
                 plus(times(indexFrom(column(0), start / granule), granule), remainder(turn, 4)),

@@ -67,6 +67,7 @@ export class Device {
   readonly choice: Choice
   /** Arrays that one kernel may bind. */
   readonly maxArrays: number
+  readonly #largestBuffer: number
   failure: DeviceError | null = null
   readonly #free = new Map<number, GPUBuffer[]>()
   readonly #pipelines = new Map<string, Promise<GPUComputePipeline>>()
@@ -90,6 +91,7 @@ export class Device {
     this.gpu = gpu
     this.choice = choice
     this.maxArrays = gpu.limits.maxStorageBuffersPerShaderStage
+    this.#largestBuffer = Math.min(gpu.limits.maxBufferSize, gpu.limits.maxStorageBufferBindingSize)
     gpu.addEventListener('uncapturederror', ({ error }) => {
       const { message } = error
       const { liveBytes } = this.#counts
@@ -177,8 +179,7 @@ export class Device {
 
   /** Fails where an array of so many bytes cannot be, whatever memory there is. */
   requireFit(bytes: number, what: string): void {
-    const { maxBufferSize, maxStorageBufferBindingSize } = this.gpu.limits
-    const limit = Math.min(maxBufferSize, maxStorageBufferBindingSize)
+    const limit = this.#largestBuffer
     const { liveBytes } = this.#counts
     if (bytes > limit) throw new OutOfMemoryError({ wanted: what, wantedBytes: bytes, limit, liveBytes })
   }

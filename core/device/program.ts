@@ -180,13 +180,10 @@ export class Program {
     return this.#ready
   }
 
-  /** Which of its `outputs` results have to lie in one buffer, one behind the other; most are alone. */
-  async blocks(device: Device, outputs: number): Promise<(readonly number[])[]> {
+  /** Which of its results have to lie in one buffer, one behind the other. */
+  async blocks(device: Device): Promise<(readonly number[])[]> {
     const { plan } = await this.#prepare(device)
-    const packed = plan.packs.filter(({ kind }) => kind === 'output').map(({ indices }) => indices)
-    const inPack = new Set(packed.flat())
-    const alone = Array.from({ length: outputs }, (_, k) => [k]).filter(([k]) => !inPack.has(k!))
-    return [...packed, ...alone]
+    return plan.packs.filter(({ kind }) => kind === 'output').map(({ indices }) => indices)
   }
 
   async run(device: Device, inputs: readonly Slice[], outputs: readonly Slice[]): Promise<void> {

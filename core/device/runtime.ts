@@ -147,10 +147,11 @@ export function launch(
       for (const output of outputs) device.requireFit(output.bytes, output.what)
       const sources: Slice[] = []
       for (const input of inputs) sources.push(await sliceOf(device, input))
-      for (const places of await program.blocks(device, outputs.length)) {
-        const together = places.map((k) => outputs[k]!)
-        for (const [k, place] of (await allocate(device, together)).entries()) placed.set(together[k]!, place)
+      const place = async (storages: readonly Storage[]): Promise<void> => {
+        for (const [k, where] of (await allocate(device, storages)).entries()) placed.set(storages[k]!, where)
       }
+      for (const indices of await program.blocks(device)) await place(indices.map((k) => outputs[k]!))
+      for (const output of outputs) if (!placed.has(output)) await place([output])
       const targets = outputs.map((output) => placed.get(output)!.slice)
       await program.run(device, sources, targets)
     } catch (error) {
