@@ -40,8 +40,6 @@ export type Lowering<P> =
       readonly kind: 'view'
       /** No work, so it may be done again by each reader. */
       readonly free: boolean
-      /** The elements stay in row-major order. */
-      readonly keepsOrder?: boolean
       /** Each element of the result reads many of an input, which is therefore stored first. */
       readonly searches?: boolean
       element(index: readonly Affine[], read: Read, site: Site<P>): Scalar

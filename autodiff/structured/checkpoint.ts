@@ -213,7 +213,7 @@ const afterPrimitive: Primitive<object> = single<object>({
   jvp: ([t]) => t ?? null,
   batch: ([x, y]) => ({ value: bind(afterPrimitive, [x!.value, y!.value], {})[0]!, axis: x!.axis }),
   reference: ([x]) => x!,
-  lower: { kind: 'view', free: true, keepsOrder: true, element: (index, read) => read(0, index) },
+  lower: { kind: 'view', free: true, element: (index, read) => read(0, index) },
 })
 
 const namePrimitive: Primitive<{ readonly name: string }> = single<{ readonly name: string }>({
@@ -222,7 +222,7 @@ const namePrimitive: Primitive<{ readonly name: string }> = single<{ readonly na
   jvp: ([t]) => t ?? null,
   batch: ([x], params) => ({ value: bind(namePrimitive, [x!.value], params)[0]!, axis: x!.axis }),
   reference: ([x]) => x!,
-  lower: { kind: 'view', free: true, keepsOrder: true, element: (index, read) => read(0, index) },
+  lower: { kind: 'view', free: true, element: (index, read) => read(0, index) },
 })
 
 /** `x`, under a name that the policy of a checkpoint can tell to save. */

@@ -1,173 +1,512 @@
 // Which equations run together. Walking from the results back, an equation joins the kernel that reads it if it can be
-// computed there once, in place; movement without work joins every reader; anything else starts a kernel of its own.
+// computed there once, in place; what others read too is stored there on the way. Movement without work joins every reader,
+// and kernels that read the same arrays over the same loops become one.
 
 import { type Atom, type Equation, type Graph, Var } from '../graph.ts'
 import type { Primitive } from '../primitive.ts'
-import { sizeOf } from '../shape.ts'
+import { type Fold, foldOf, gridOf, isLong, type Relation, relationsOf } from './loops.ts'
 
 /** Equations that one kernel computes. */
 export interface Group {
+  /** The last of them; its guard is the guard of all that is stored. */
   readonly root: Equation
+  /** The last one first. */
   readonly members: ReadonlySet<Equation>
-  /** The results that are stored. */
+  /** The results that are stored: those with one element a row first, if the kernel goes along rows. */
   readonly outputs: readonly Var[]
   /** The reductions or products whose loops the kernel has, in order; what reads them here is their epilogue. */
   readonly anchors: readonly Equation[]
+  /** The rows that its reductions go along. */
+  readonly rows: { readonly size: number; readonly turns: number } | null
 }
 
-/** Where in a kernel an equation is evaluated: once an output, once a turn of the reduction, or as an operand of a product. */
-type Place = 'output' | 'turn' | 'operand'
+/** Where in a kernel an equation is evaluated: once a cell, once a row of cells, or as an operand of a product. */
+type Level = 'cell' | 'row' | 'operand'
 
 interface Member {
-  readonly place: Place
-  /** Read only at the flat position that the kernel writes. */
+  readonly level: Level
+  /** Read only at the flat place of the cell, or of the row, that the kernel is at. */
   readonly aligned: boolean
   /** In how many ways, that may differ in index, it is read. */
   readonly reads: number
+  /** At the level of rows: how many cells each has. */
+  readonly turns: number | null
 }
 
-class OpenGroup implements Group {
-  readonly root: Equation
-  readonly members = new Set<Equation>()
-  readonly facts = new Map<Equation, Member>()
-  readonly external = new Set<Var>()
-  readonly outputs: Var[] = []
-  anchor: Equation | null = null
-
-  constructor(root: Equation) {
-    this.root = root
-    this.outputs.push(result(root))
-    this.add(root, { place: 'output', aligned: true, reads: 1 })
-  }
-
-  get anchors(): readonly Equation[] {
-    return this.anchor ? [this.anchor] : []
-  }
-
-  add(equation: Equation, fact: Member): void {
-    this.members.add(equation)
-    this.facts.set(equation, fact)
-    if (isLoop(equation)) this.anchor = equation
-    for (const output of equation.outputs) this.external.delete(output)
-    for (const input of variables(equation)) this.external.add(input)
-  }
-
-  /** How many arrays the kernel would read with `equation` inside. */
-  width(equation: Equation): number {
-    const added = variables(equation).filter((input) => !this.external.has(input))
-    return this.external.size + new Set(added).size - 1
-  }
-
-  /** How often something is evaluated at a place. */
-  turns(place: Place): number {
-    const outputs = result(this.root).aval.size
-    if (place === 'output' || this.anchor === null) return outputs
-    return outputs * sizeOf(extentsOf(this.anchor))
-  }
+/** The loops of a kernel: so many cells; or so many rows, of `turns` cells each. */
+interface Space {
+  readonly size: number
+  readonly turns: number | null
+  /** Tells apart loops that lie differently: the grid of a product, a reduction of others than neighbours. */
+  readonly kind: string
+  /** Rows are shared out among threads. */
+  readonly long: boolean
 }
+
+const inOrder = ''
 
 const variables = (equation: Equation): Var[] => equation.inputs.filter((input) => input instanceof Var)
-const result = (equation: Equation): Var => equation.outputs[0]!
+const sizeOfResult = (equation: Equation): number => equation.outputs[0]?.aval.size ?? 0
 
 /** Whether an equation runs by itself: it holds a program, or the host does it. */
 export const runsAlone = ({ lower }: Primitive): boolean => lower.kind === 'loop' || lower.kind === 'host'
 const isAlone = ({ primitive }: Equation): boolean => runsAlone(primitive)
-const isLoop = ({ primitive }: Equation): boolean =>
-  primitive.lower.kind === 'reduce' || primitive.lower.kind === 'contract'
+const isProduct = ({ primitive }: Equation): boolean => primitive.lower.kind === 'contract'
+const isReduction = ({ primitive }: Equation): boolean => primitive.lower.kind === 'reduce'
 
-/** The loops of a reduction. */
-function extentsOf({ primitive, inputs, params, outputs }: Equation): readonly number[] {
-  const { lower } = primitive
-  return lower.kind === 'reduce'
-    ? lower.extents({ params, inputs: inputs.map(({ aval }) => aval), output: outputs[0]!.aval })
-    : []
+/** A group that equations still join. */
+class OpenGroup {
+  readonly members = new Map<Equation, Member>()
+  readonly anchors = new Set<Equation>()
+  readonly outputs = new Set<Var>()
+  readonly external = new Set<Var>()
+  readonly root: Equation
+  space: Space
+
+  constructor(root: Equation) {
+    this.root = root
+    this.space = { size: sizeOfResult(root), turns: null, kind: inOrder, long: false }
+    for (const output of root.outputs) this.outputs.add(output)
+  }
+
+  get isFlat(): boolean {
+    return this.space.turns === null && this.space.kind === inOrder
+  }
+
+  /** How often what is at a level is evaluated. */
+  often(level: Level): number {
+    const { size, turns } = this.space
+    return level === 'cell' ? size * (turns ?? 1) : size
+  }
+
+  /** How many arrays the kernel binds with these equations inside, of which some more are stored. */
+  width(equations: readonly Equation[], stored: ReadonlySet<Var>): number {
+    const inside = new Set<Var>(equations.flatMap(({ outputs }) => outputs))
+    const read = new Set(equations.flatMap(variables))
+    let width = this.outputs.size + (this.root.guard ? 1 : 0)
+    for (const output of stored) if (!this.outputs.has(output)) width++
+    for (const input of this.external) if (!inside.has(input)) width++
+    for (const input of read)
+      if (!this.external.has(input) && !inside.has(input) && !this.#makes(input)) width++
+    return width
+  }
+
+  #made = new Set<Var>()
+  #makes(variable: Var): boolean {
+    return this.#made.has(variable)
+  }
+
+  add(equation: Equation, fact: Member): void {
+    this.members.set(equation, fact)
+    for (const output of equation.outputs) {
+      this.external.delete(output)
+      this.#made.add(output)
+    }
+    for (const input of variables(equation)) if (!this.#made.has(input)) this.external.add(input)
+  }
+
+  /** The cells become rows of so many cells each. */
+  split(fold: Fold, long: boolean): void {
+    for (const [equation, fact] of this.members)
+      this.members.set(equation, {
+        ...fact,
+        level: 'row',
+        aligned: fact.aligned && fact.level === 'cell',
+        turns: fold.turns,
+      })
+    this.space = { size: this.space.size, turns: fold.turns, kind: fold.kind, long }
+  }
+
+  /** The cells that are there are those of rows. */
+  join(turns: number): void {
+    this.space = { size: this.space.size / turns, turns, kind: inOrder, long: false }
+  }
+
+  /** Takes over everything from a group over the same loops. */
+  absorb(other: OpenGroup): void {
+    if (this.isFlat && !other.isFlat) {
+      this.#widen(other.space)
+    } else if (other.isFlat) other.#widen(this.space)
+    for (const [equation, fact] of other.members) this.add(equation, fact)
+    for (const anchor of other.anchors) this.anchors.add(anchor)
+    for (const output of other.outputs) this.outputs.add(output)
+  }
+
+  /** Gives a flat group the loops of another whose cells, or rows, its cells are. */
+  #widen(space: Space): void {
+    const { size, turns } = space
+    if (turns !== null && this.space.size === size && turns !== 1)
+      for (const [equation, fact] of this.members)
+        this.members.set(equation, {
+          ...fact,
+          level: fact.level === 'operand' ? fact.level : 'row',
+          aligned: fact.aligned && fact.level === 'cell',
+          turns,
+        })
+    this.space = space
+  }
 }
 
 /** Longer chains are cut: a kernel should stay readable, and spelling one out recurses. */
 const maxMembers = 256
 
-/** Splits a graph into kernels that read at most `maxArrays` arrays each, in an order in which they can run. */
-export function fuse(graph: Graph, maxArrays: number): Group[] {
-  const producers = new Map(
-    graph.equations.flatMap((equation) => equation.outputs.map((output) => [output, equation] as const)),
-  )
-  const readers = new Map<Equation, Set<Equation>>(graph.equations.map((equation) => [equation, new Set()]))
-  for (const equation of graph.equations)
-    for (const input of variables(equation)) {
-      const producer = producers.get(input)
-      if (producer !== undefined) readers.get(producer)!.add(equation)
-    }
-  const stored = new Set<Atom>(graph.outputs)
-  for (const { guard } of graph.equations) if (guard !== undefined) stored.add(guard)
-  const weightless = weightlessEquations(graph, producers)
-  const groupsOf = new Map<Equation, Set<OpenGroup>>()
-  const roots = new Map<Equation, OpenGroup>()
+/** Products that one kernel computes, at most. */
+const maxSums = 8
 
-  for (const equation of graph.equations.toReversed()) {
-    const { lower } = equation.primitive
-    const consumers = [...readers.get(equation)!]
-    const groups = new Set(consumers.flatMap((consumer) => [...groupsOf.get(consumer)!]))
-    const facts = new Map([...groups].map((group) => [group, factsIn(group, equation, consumers)]))
-    const repeatable = (lower.kind === 'view' && lower.free) || weightless.has(equation)
-    const isStored = isAlone(equation) || equation.outputs.some((output) => stored.has(output))
-    const joins = (group: OpenGroup): boolean => {
-      const fact = facts.get(group)!
-      const most = maxArrays - group.outputs.length - (group.root.guard === undefined ? 0 : 1)
-      if (fact === null || group.width(equation) > most || group.members.size >= maxMembers) return false
-      if (repeatable) return true
-      if (groups.size > 1 || fact.place === 'operand' || (!fact.aligned && fact.reads > 1)) return false
-      if (isLoop(equation)) return group.anchor === null && fact.aligned && maySkip(equation, group)
-      return result(equation).aval.size >= group.turns(fact.place)
+/** Splits a graph into kernels that bind at most `maxArrays` arrays each, in an order in which they can run. */
+export function fuse(graph: Graph, maxArrays: number): Group[] {
+  return new Fusion(graph, maxArrays).groups()
+}
+
+class Fusion {
+  readonly #maxArrays: number
+  readonly #equations: readonly Equation[]
+  readonly #positions = new Map<Equation, number>()
+  readonly #producers = new Map<Var, Equation>()
+  readonly #readers = new Map<Equation, Set<Equation>>()
+  /** What runs only if a result of an equation is true. */
+  readonly #guarded = new Map<Equation, Set<Equation>>()
+  readonly #stored: Set<Atom>
+  readonly #relations = new Map<string, readonly Relation[]>()
+  readonly #folds = new Map<string, Fold>()
+  /** Equations that read no array, such as a mask made of places: each kernel computes its own. */
+  readonly #weightless = new Set<Equation>()
+  /** What folds rows of so many elements, and element-wise work on it. */
+  readonly #foldTurns = new Map<Equation, number>()
+  /** Element-wise work that only a product of its own leads to, by the grid of the product. */
+  readonly #epilogues = new Map<Equation, string>()
+  /** The groups that an equation is in: several for what each reader does again. */
+  readonly #homes = new Map<Equation, Set<OpenGroup>>()
+  readonly #open = new Set<OpenGroup>()
+
+  constructor({ equations, outputs }: Graph, maxArrays: number) {
+    this.#maxArrays = maxArrays
+    this.#equations = equations
+    this.#stored = new Set<Atom>(outputs)
+    for (const [k, equation] of equations.entries()) {
+      this.#positions.set(equation, k)
+      this.#readers.set(equation, new Set())
+      for (const output of equation.outputs) this.#producers.set(output, equation)
+      this.#guarded.set(equation, new Set())
+      if (equation.guard !== undefined) {
+        this.#stored.add(equation.guard)
+        const chooser = this.#producers.get(equation.guard)
+        if (chooser !== undefined) this.#guarded.get(chooser)!.add(equation)
+      }
+      for (const input of variables(equation)) {
+        const producer = this.#producers.get(input)
+        if (producer !== undefined) this.#readers.get(producer)!.add(equation)
+      }
     }
-    if (!isStored && [...groups].every(joins)) {
-      for (const group of groups) group.add(equation, facts.get(group)!)
-      groupsOf.set(equation, groups)
-    } else {
-      const group = new OpenGroup(equation)
-      roots.set(equation, group)
-      groupsOf.set(equation, new Set([group]))
+    for (const equation of equations) this.#look(equation)
+  }
+
+  /** Notes what is known of an equation from what leads to it. */
+  #look(equation: Equation): void {
+    const { lower } = equation.primitive
+    const producers = variables(equation).map((input) => this.#producers.get(input))
+    if (isProduct(equation)) this.#epilogues.set(equation, gridOf(equation))
+    else if (isReduction(equation)) {
+      const { turns, kind } = foldOf(equation, this.#folds)
+      if (kind === inOrder && !isLong(sizeOfResult(equation), turns)) this.#foldTurns.set(equation, turns)
+    } else if (!isAlone(equation)) {
+      if (producers.every((producer) => producer !== undefined && this.#weightless.has(producer)))
+        this.#weightless.add(equation)
+      if (lower.kind === 'branches' || lower.kind === 'inline') return
+      for (const [k, relation] of relationsOf(equation, this.#relations).entries()) {
+        const input = equation.inputs[k]!
+        const producer = input instanceof Var ? this.#producers.get(input) : undefined
+        if (relation !== 'same' || producer === undefined) continue
+        const turns = this.#foldTurns.get(producer)
+        if (turns !== undefined) this.#foldTurns.set(equation, turns)
+        const grid = this.#epilogues.get(producer)
+        const isOnly = this.#readers.get(producer)!.size === 1 && !this.#isStored(producer)
+        if (grid !== undefined && isOnly) this.#epilogues.set(equation, grid)
+      }
     }
   }
-  return graph.equations.flatMap((equation) => roots.get(equation) ?? [])
+
+  groups(): Group[] {
+    for (const equation of this.#equations.toReversed()) this.#place(equation)
+    this.#shareReads()
+    return this.#inOrder().map((group) => this.#close(group))
+  }
+
+  #isStored(equation: Equation): boolean {
+    return isAlone(equation) || equation.outputs.some((output) => this.#stored.has(output))
+  }
+
+  #groupsReading(equation: Equation): Set<OpenGroup> {
+    return new Set(
+      [...this.#readers.get(equation)!].flatMap((reader) => [...(this.#homes.get(reader) ?? [])]),
+    )
+  }
+
+  /** The groups that wait for an equation: those that read it, and those that it guards. */
+  #waitingFor(equation: Equation): Set<OpenGroup> {
+    const groups = this.#groupsReading(equation)
+    for (const guarded of this.#guarded.get(equation)!)
+      for (const group of this.#homes.get(guarded) ?? [])
+        if (group.root.guard && equation.outputs.includes(group.root.guard)) groups.add(group)
+    return groups
+  }
+
+  /** Finds an equation its kernel, or kernels. */
+  #place(equation: Equation): void {
+    const groups = this.#hosts(equation)
+    if (groups.length === 0) this.#start(equation)
+    else this.#join(groups, equation)
+  }
+
+  /** The kernels that an equation joins; what they do not all have at hand is stored by one of them. */
+  #hosts(equation: Equation): readonly OpenGroup[] {
+    const { lower } = equation.primitive
+    if (isAlone(equation)) return []
+    const stored = this.#isStored(equation)
+    const groups = [...this.#groupsReading(equation)]
+    const repeatable = (lower.kind === 'view' && lower.free) || this.#weightless.has(equation)
+    if (repeatable && !stored && groups.every((group) => this.#fits(group, equation, false))) return groups
+    const places = groups.filter((group) => this.#mayJoin(group, equation, stored || groups.length > 1))
+    if (!stored && groups.length === 1) return places
+    if (!stored && groups.length === places.length) {
+      const [only, ...others] = groups as [OpenGroup, ...OpenGroup[]]
+      const merged = others.filter((other) => this.#mayMerge(only, other) && this.#merge(only, other))
+      if (merged.length > 0) return this.#hosts(equation)
+    }
+    const others = [...this.#waitingFor(equation)]
+    const host = places.find((group) =>
+      others.every((other) => other === group || !this.#reaches(other, group)),
+    )
+    if (host === undefined) return []
+    for (const output of equation.outputs) host.outputs.add(output)
+    return [host]
+  }
+
+  #start(equation: Equation): void {
+    const group = new OpenGroup(equation)
+    this.#open.add(group)
+    this.#homes.set(equation, new Set())
+    this.#enter(group, equation, { level: 'cell', aligned: true, reads: 1, turns: null })
+  }
+
+  #join(groups: readonly OpenGroup[], equation: Equation): void {
+    const facts = groups.map((group) => this.#factIn(group, equation)!)
+    this.#homes.set(equation, new Set())
+    for (const [k, group] of groups.entries()) this.#enter(group, equation, facts[k]!)
+  }
+
+  #enter(group: OpenGroup, equation: Equation, fact: Member): void {
+    this.#homes.get(equation)!.add(group)
+    if (isProduct(equation)) {
+      group.anchors.add(equation)
+      group.space = { ...group.space, kind: gridOf(equation) }
+    } else if (isReduction(equation)) {
+      group.anchors.add(equation)
+      const fold = foldOf(equation, this.#folds)
+      if (group.isFlat && fact.level === 'cell') group.split(fold, isLong(sizeOfResult(equation), fold.turns))
+      else if (group.isFlat) group.join(fold.turns)
+      group.add(equation, { ...fact, level: 'row', turns: fold.turns })
+      return
+    } else if (group.isFlat && fact.level === 'row' && fact.aligned && this.#foldTurns.has(equation))
+      group.join(fact.turns!)
+    group.add(equation, fact)
+  }
+
+  /** How `equation` would be read inside `group`; null if at places that exclude each other. */
+  #factIn(group: OpenGroup, equation: Equation): Member | null {
+    const facts: Member[] = []
+    for (const reader of this.#readers.get(equation)!) {
+      const fact = group.members.get(reader)
+      if (fact === undefined) continue
+      if (isAlone(reader)) return null
+      for (const [k, relation] of this.#relationsOf(reader).entries())
+        if (equation.outputs.includes(reader.inputs[k] as Var))
+          facts.push(this.#through(group, reader, fact, relation))
+    }
+    const [first] = facts
+    if (
+      first === undefined ||
+      facts.some(({ level, turns }) => level !== first.level || turns !== first.turns)
+    )
+      return null
+    const aligned = facts.every((fact) => fact.aligned)
+    const reads = aligned ? 1 : facts.reduce((sum, fact) => sum + fact.reads, 0)
+    return { ...first, aligned, reads }
+  }
+
+  #relationsOf(reader: Equation): readonly Relation[] {
+    return relationsOf(reader, this.#relations)
+  }
+
+  /** How an input is read by a member of which this is known. */
+  #through(group: OpenGroup, reader: Equation, fact: Member, relation: Relation): Member {
+    const { lower } = reader.primitive
+    if (lower.kind === 'contract') return { level: 'operand', aligned: false, reads: fact.reads, turns: null }
+    if (lower.kind === 'reduce') return { level: 'cell', aligned: true, reads: 1, turns: null }
+    const often = lower.kind === 'view' && lower.searches === true ? Infinity : 1
+    if (relation === 'same') return { ...fact, reads: fact.reads * often }
+    if (typeof relation === 'number' && fact.level === 'cell' && fact.aligned) {
+      const { turns, kind, size } = group.space
+      const fits = kind === inOrder && (turns === null ? size % relation === 0 : turns === relation)
+      if (fits) return { level: 'row', aligned: true, reads: 1, turns: relation }
+    }
+    return { ...fact, aligned: false, reads: fact.reads * often }
+  }
+
+  /** Whether a kernel has room for an equation. */
+  #fits(group: OpenGroup, equation: Equation, stored: boolean): boolean {
+    return (
+      this.#factIn(group, equation) !== null &&
+      group.members.size < maxMembers &&
+      group.width([equation], new Set(stored ? equation.outputs : [])) <= this.#maxArrays
+    )
+  }
+
+  /** Whether `equation` can be computed in `group` once, and stored there. */
+  #mayJoin(group: OpenGroup, equation: Equation, stored: boolean): boolean {
+    if (isAlone(group.root) || !this.#fits(group, equation, stored)) return false
+    const { level, aligned, reads, turns } = this.#factIn(group, equation)!
+    const { space } = group
+    if (level === 'operand') return false
+    const size = sizeOfResult(equation)
+    const grid = this.#epilogues.get(equation)
+    if (grid !== undefined && !group.isFlat && space.kind !== grid) return false
+    if (stored) {
+      const isFound =
+        level === 'row' || isReduction(equation) || (!space.long && !space.kind.startsWith('fold'))
+      if (!aligned || !isFound || equation.guard !== group.root.guard) return false
+    }
+    if (isProduct(equation) || isReduction(equation)) {
+      if (!aligned || !maySkip(equation, group)) return false
+      if (isProduct(equation)) return level === 'cell' && (group.isFlat || group.anchors.size < maxSums)
+      const fold = foldOf(equation, this.#folds)
+      const long = isLong(size, fold.turns)
+      if (level === 'cell') return group.isFlat
+      if (long || space.long || fold.turns !== (space.turns ?? turns)) return false
+      return fold.kind === space.kind
+    }
+    if (!aligned) return reads === 1 && size >= group.often(level)
+    if (level === 'cell') return size >= group.often(level)
+    return space.turns !== null || this.#foldTurns.get(equation) === turns
+  }
+
+  /** Whether two groups can be one: over the same loops, and neither waits for the other. */
+  #mayMerge(one: OpenGroup, other: OpenGroup): boolean {
+    if (isAlone(one.root) || isAlone(other.root) || one.root.guard !== other.root.guard) return false
+    if (one.members.size + other.members.size > maxMembers) return false
+    if (!haveSameLoops(one, other) || one.anchors.size + other.anchors.size > maxSums) return false
+    if (one.width([...other.members.keys()], other.outputs) > this.#maxArrays) return false
+    return !this.#reaches(one, other) && !this.#reaches(other, one)
+  }
+
+  /** Makes `other` part of `group`. */
+  #merge(group: OpenGroup, other: OpenGroup): true {
+    group.absorb(other)
+    this.#open.delete(other)
+    for (const equation of other.members.keys()) {
+      const homes = this.#homes.get(equation)!
+      homes.delete(other)
+      homes.add(group)
+    }
+    return true
+  }
+
+  /** Whether what `from` stores is needed, by way of whatever, for `to`. */
+  #reaches(from: OpenGroup, to: OpenGroup): boolean {
+    const seen = new Set<OpenGroup>([from])
+    const end = this.#lastOf(to)
+    const waiting = [from]
+    for (let group = waiting.pop(); group !== undefined; group = waiting.pop())
+      for (const output of group.outputs) {
+        const producer = this.#producers.get(output)!
+        if (this.#positions.get(producer)! > end) continue
+        for (const next of this.#waitingFor(producer)) {
+          if (next === to && next !== group) return true
+          if (!seen.has(next)) waiting.push(next)
+          seen.add(next)
+        }
+      }
+    return false
+  }
+
+  #lastOf(group: OpenGroup): number {
+    let last = 0
+    for (const equation of group.members.keys()) last = Math.max(last, this.#positions.get(equation)!)
+    return last
+  }
+
+  /** Kernels that read the same arrays over the same loops become one. */
+  #shareReads(): void {
+    const reading = new Map<Var, OpenGroup[]>()
+    for (const group of this.#open)
+      for (const input of group.external) {
+        if (!group.space.kind.startsWith('product') && !this.#producers.has(input)) continue
+        if (input.aval.size === 1) continue
+        const groups = reading.get(input) ?? []
+        reading.set(input, groups)
+        groups.push(group)
+      }
+    for (const groups of reading.values())
+      for (const [k, group] of groups.entries())
+        for (const other of groups.slice(k + 1))
+          if (
+            group !== other &&
+            this.#open.has(group) &&
+            this.#open.has(other) &&
+            this.#mayMerge(group, other)
+          )
+            this.#merge(group, other)
+  }
+
+  /** The groups, each after those whose results it reads. */
+  #inOrder(): OpenGroup[] {
+    const done = new Set<OpenGroup>()
+    const list: OpenGroup[] = []
+    const makers = new Map<Var, OpenGroup>()
+    for (const group of this.#open) for (const output of group.outputs) makers.set(output, group)
+    const visit = (group: OpenGroup): void => {
+      if (done.has(group)) return
+      done.add(group)
+      const { guard } = group.root
+      for (const input of guard ? [...group.external, guard] : group.external) {
+        const maker = makers.get(input)
+        if (maker !== undefined) visit(maker)
+      }
+      list.push(group)
+    }
+    const last = new Map([...this.#open].map((group) => [group, this.#lastOf(group)]))
+    for (const group of [...this.#open].sort((a, b) => last.get(a)! - last.get(b)!)) visit(group)
+    return list
+  }
+
+  #close(group: OpenGroup): Group {
+    const position = (equation: Equation): number => this.#positions.get(equation)!
+    const members = [...group.members.keys()].sort((a, b) => position(b) - position(a))
+    const outputs = [...group.outputs].sort(
+      (a, b) => position(this.#producers.get(a)!) - position(this.#producers.get(b)!),
+    )
+    const { size, turns } = group.space
+    return {
+      root: group.root,
+      members: new Set(members),
+      outputs: outputs.sort((a, b) => (turns === null ? 0 : a.aval.size - b.aval.size)),
+      anchors: [...group.anchors].sort((a, b) => position(a) - position(b)),
+      rows: turns === null ? null : { size, turns },
+    }
+  }
 }
 
 /** Whether a loop is still skipped inside `group` when its guard is false. */
-const maySkip = ({ guard }: Equation, { root }: Group): boolean => guard === undefined || guard === root.guard
+const maySkip = ({ guard }: Equation, { root }: OpenGroup): boolean =>
+  guard === undefined || guard === root.guard
 
-/** How `equation` would be read inside `group`; null if at places that exclude each other. */
-function factsIn(group: OpenGroup, equation: Equation, consumers: readonly Equation[]): Member | null {
-  const inside = consumers.filter((consumer) => group.facts.has(consumer))
-  if (inside.some(isAlone)) return null
-  const reads = inside.map((consumer): Member => {
-    const { place, aligned, reads } = group.facts.get(consumer)!
-    const { lower } = consumer.primitive
-    if (lower.kind === 'reduce') return { place: 'turn', aligned: false, reads }
-    if (lower.kind === 'contract') return { place: 'operand', aligned: false, reads }
-    const keepsPlace = lower.kind === 'map' || (lower.kind === 'view' && lower.keepsOrder === true)
-    const often = lower.kind === 'view' && lower.searches === true
-    const times = often ? Infinity : consumer.inputs.filter((input) => input === result(equation)).length
-    return { place, aligned: aligned && keepsPlace, reads: keepsPlace ? reads : reads * times }
-  })
-  const [first] = reads
-  if (first === undefined || reads.some(({ place }) => place !== first.place)) return null
-  const aligned = reads.every((read) => read.aligned)
-  const sameIndex = aligned || reads.length === 1
-  return {
-    place: first.place,
-    aligned,
-    reads: sameIndex ? first.reads : reads.reduce((sum, read) => sum + read.reads, 0),
-  }
-}
-
-/** Equations that read no array, such as a mask made of places: each kernel computes its own. */
-function weightlessEquations(graph: Graph, producers: ReadonlyMap<Var, Equation>): Set<Equation> {
-  const weightless = new Set<Equation>()
-  for (const equation of graph.equations) {
-    const light = variables(equation).every((input) => {
-      const producer = producers.get(input)
-      return producer !== undefined && weightless.has(producer)
-    })
-    if (light && !isLoop(equation) && !isAlone(equation)) weightless.add(equation)
-  }
-  return weightless
+function haveSameLoops(one: OpenGroup, other: OpenGroup): boolean {
+  const [a, b] = [one.space, other.space]
+  if (one.isFlat && other.isFlat) return a.size === b.size
+  if (!one.isFlat && !other.isFlat)
+    return a.size === b.size && a.turns === b.turns && a.kind === b.kind && !a.long && !b.long
+  const [flat, loops] = one.isFlat ? [one, other] : [other, one]
+  const { size, turns, long, kind } = loops.space
+  if (flat.space.size === size) return true
+  return turns !== null && !long && kind === inOrder && flat.space.size === size * turns
 }

@@ -15,11 +15,12 @@ import {
 } from '../affine.ts'
 import { isHalf, machineType } from '../dtype.ts'
 import { type Atom, type Equation, Literal, Var } from '../graph.ts'
-import type { Letters, Site } from '../primitive.ts'
+import type { Site } from '../primitive.ts'
 import type { Scalar } from '../scalar.ts'
 import * as scalar from '../scalar.ts'
 import { Aval, sizeOf } from '../shape.ts'
 import type { Group } from './fuse.ts'
+import { type Axes, isLong, type Product, productOf } from './loops.ts'
 
 /** `size` independent elements, one for each output. */
 export interface MapNest {
@@ -160,7 +161,7 @@ const computed = ({ shape, dtype }: Aval): Aval => new Aval(shape, machineType(d
 
 /** The loops of a group as one kernel; 16-bit results of a fold or a product are still to be packed. */
 export function loopOf(group: Group, slices: Slices | null = null): Kernel {
-  const { root, anchors, outputs } = group
+  const { root, anchors, outputs, rows } = group
   const name = nameOf(group)
   const inputs = new Inputs(slices)
   const inside = new Map(
@@ -206,7 +207,9 @@ export function loopOf(group: Group, slices: Slices | null = null): Kernel {
 
   /** A thread of a loop stores single elements, and so 16-bit ones in f32, for a map to pack. */
   const targets = outputs.map((output) =>
-    isHalf(output.aval.dtype) && anchors.length > 0 ? new Var(computed(output.aval)) : output,
+    isHalf(output.aval.dtype) && (anchors.length > 0 || rows !== null)
+      ? new Var(computed(output.aval))
+      : output,
   )
   const elementsOf = (list: readonly Var[], place: Affine, found: readonly Scalar[]): Scalar[] =>
     list.map((output) => {
@@ -222,20 +225,18 @@ export function loopOf(group: Group, slices: Slices | null = null): Kernel {
   })
 
   const [first] = anchors
-  if (first === undefined) {
-    const { size } = outputs[0]!.aval
-    return kernel({ kind: 'map', size, element: (place) => elementsOf(outputs, place, []) })
-  }
-  const result = computed(first.outputs[0]!.aval)
-  if (first.primitive.lower.kind === 'contract') {
+  if (first?.primitive.lower.kind === 'contract') {
     const finish = (place: Affine, sums: readonly Scalar[]) => elementsOf(outputs, place, sums)
     const terms = anchors.map((anchor) =>
       termOf(anchor, (input, at) => elementOf(anchor.inputs[input]!, at, [])),
     )
-    return kernel(productNest(terms, result, finish))
+    return kernel(productNest(terms, computed(first.outputs[0]!.aval), finish))
   }
-  const { size } = result
-  const turns = turnsOf(first)
+  if (rows === null) {
+    const { size } = outputs[0]!.aval
+    return kernel({ kind: 'map', size, element: (place) => elementsOf(outputs, place, []) })
+  }
+  const { size, turns } = rows
   const folds = anchors.map((anchor): Fold => {
     const { lower, name } = anchor.primitive
     if (lower.kind !== 'reduce')
@@ -267,13 +268,6 @@ export function loopOf(group: Group, slices: Slices | null = null): Kernel {
   return kernel(nest)
 }
 
-/** How many elements a reduction folds into each of its results. */
-function turnsOf({ primitive: { lower }, params, inputs, outputs }: Equation): number {
-  if (lower.kind !== 'reduce') return 1
-  const site = { params: params as never, inputs: inputs.map(({ aval }) => aval), output: outputs[0]!.aval }
-  return sizeOf(lower.extents(site))
-}
-
 const withoutLoop = ({ size, folds, finish }: ReduceNest): MapNest => ({
   kind: 'map',
   size,
@@ -283,13 +277,6 @@ const withoutLoop = ({ size, folds, finish }: ReduceNest): MapNest => ({
     return finish(index, folded)
   },
 })
-
-/** Fewer independent folds than this leave threads idle, and longer ones than this would run in one thread. */
-const fewFolds = 256
-const longFold = 1024
-
-/** Whether a fold is shared out among threads, and so cannot be one of several in a kernel. */
-const isLong = (size: number, turns: number): boolean => size < fewFolds && turns >= longFold
 
 /** A long fold of few results becomes a fold of many chunks, and a fold of the chunks. */
 function splitLong(kernel: Kernel): Kernel[] {
@@ -394,57 +381,17 @@ function renumber(element: Scalar, from: readonly Var[], to: Var[]): Scalar {
 const renumberIndex = (index: Affine, from: readonly Var[], to: Var[]): Affine =>
   mapValues(index, (value) => renumber(value, from, to))
 
-interface Axes {
-  readonly letters: readonly string[]
-  readonly shape: readonly number[]
-}
-
-/** The axes of a product by the part they play. */
-interface Roles {
-  readonly batch: Axes
-  readonly rows: Axes
-  readonly columns: Axes
-  readonly depth: Axes
-  /** Whether the rows are those of the second operand. */
-  readonly swap: boolean
-}
-
-function rolesOf({ primitive: { lower, name }, params, inputs }: Equation): Roles & Letters {
-  if (lower.kind !== 'contract')
-    throw new Error(`compile: ${name} is no product; this is a defect of the compiler`)
-  const { lhs, rhs, out } = lower.letters(params as never)
-  // Columns run along the last axis of the result, so that neighbours are stored together.
-  const last = out.at(-1)
-  const swap = last !== undefined && lhs.includes(last) && !rhs.includes(last)
-  const [left, right] = swap ? [rhs, lhs] : [lhs, rhs]
-  const extentOf = (letter: string): number => {
-    const side = lhs.includes(letter) ? 0 : 1
-    return inputs[side]!.aval.shape[(side === 0 ? lhs : rhs).indexOf(letter)]!
-  }
-  const axes = (letters: readonly string[]): Axes => ({ letters, shape: letters.map(extentOf) })
-  return {
-    lhs,
-    rhs,
-    out,
-    swap,
-    batch: axes([...out].filter((letter) => lhs.includes(letter) && rhs.includes(letter))),
-    rows: axes([...out].filter((letter) => left.includes(letter) && !right.includes(letter))),
-    columns: axes([...out].filter((letter) => right.includes(letter) && !left.includes(letter))),
-    depth: axes([...right].filter((letter) => !out.includes(letter))),
-  }
-}
-
 interface Term {
-  readonly roles: Roles & Letters
+  readonly product: Product
   readonly sum: Sum
 }
 
 function termOf(anchor: Equation, read: (input: number, index: readonly Affine[]) => Scalar): Term {
-  const roles = rolesOf(anchor)
-  const { lhs, rhs, swap, batch, rows, columns, depth } = roles
+  const product = productOf(anchor)
+  const { lhs, rhs, swap, batch, rows, columns, depth } = product
   const [left, right] = swap ? [rhs, lhs] : [lhs, rhs]
   return {
-    roles,
+    product,
     sum: {
       depth: sizeOf(depth.shape),
       lhs: (b, row, k) =>
@@ -480,7 +427,7 @@ function at(letters: string, places: readonly (readonly [Axes, Affine])[]): Affi
 }
 
 function productNest(terms: readonly Term[], result: Aval, finish: ProductNest['finish']): ProductNest {
-  const { batch, rows, columns, out } = terms[0]!.roles
+  const { batch, rows, columns, out } = terms[0]!.product
   return {
     kind: 'product',
     batch: sizeOf(batch.shape),

@@ -236,7 +236,7 @@ function worksOf(
     const { lower } = group.root.primitive
     if (lower.kind === 'loop') return loopWorks(group.root, maxArrays, slices)
     if (lower.kind === 'host') return hostWorks(group.root, slices)
-    if (group.root.outputs[0]!.aval.size === 0) return []
+    if (group.outputs.every(({ aval }) => aval.size === 0)) return []
     const isApart = group.outputs.length === 1 && apart.has(group.outputs[0]!)
     const { key: text, variables } = signature(group, slices)
     const key = isApart ? `${text} apart` : text

@@ -49,10 +49,10 @@ function readBy(groups: readonly Group[]): Set<Var> {
   return new Set(read.filter((atom) => atom instanceof Var).filter((variable) => !made.has(variable)))
 }
 
-const isSingle = ({ root, anchors, outputs, members }: Group): boolean => {
+const isSingle = ({ root, anchors, rows, outputs, members }: Group): boolean => {
   const { kind } = root.primitive.lower
   if (kind !== 'map' && kind !== 'view') return false
-  if (anchors.length > 0 || [...members].some(({ guard }) => guard !== undefined)) return false
+  if (anchors.length > 0 || rows !== null || [...members].some(({ guard }) => guard !== undefined)) return false
   return outputs.every(({ aval }) => aval.size === 1 && !isHalf(aval.dtype))
 }
 
@@ -61,6 +61,7 @@ const together = (groups: readonly Group[]): Group => ({
   members: new Set(groups.flatMap(({ members }) => [...members])),
   outputs: groups.flatMap(({ outputs }) => outputs),
   anchors: [],
+  rows: null,
 })
 
 /** How many arrays the kernel of some groups binds. */

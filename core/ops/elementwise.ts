@@ -275,7 +275,7 @@ const widenPrimitive: Primitive<CastParams> = single<CastParams>({
   ...castRules,
   ...linearCast,
   batch: batchCast(() => widenPrimitive),
-  lower: { kind: 'view', free: true, keepsOrder: true, element: (index, read) => read(0, index) },
+  lower: { kind: 'view', free: true, element: (index, read) => read(0, index) },
 })
 
 function castNumber(x: number, from: DType, dtype: DType): number {

@@ -63,7 +63,6 @@ const reshapePrimitive: Primitive<ReshapeParams> = single<ReshapeParams>({
   lower: {
     kind: 'view',
     free: true,
-    keepsOrder: true,
     element: (index, read, { inputs: [x], output }) =>
       read(0, unflatten(flatten(index, output.shape), x!.shape)),
   },

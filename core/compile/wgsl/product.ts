@@ -135,7 +135,11 @@ export function writeProduct(writer: Writer, nest: ProductNest, store: Store): B
       writer.line(columnsOfSums.map((n) => `var ${name}${m}_${n}: ${type};`).join(' '))
     left.hoist()
     right.hoist()
-    writer.loop('k', depth / steps, () => {
+    const scope =
+      depth === steps && nest.sums.length > 1
+        ? writer.block.bind(writer, '')
+        : writer.loop.bind(writer, 'k', depth / steps)
+    scope(() => {
       left.fetch()
       right.fetch()
       for (const m of range(height))
