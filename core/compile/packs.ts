@@ -335,22 +335,32 @@ function misplaced(
 export const packsOf = ({ inputs, outputs }: Family): Pack[] =>
   [...inputs, ...outputs].filter((array): array is Pack => !(array instanceof Var))
 
-/** Things in an order in which each has what it reads, or a family that can't be. */
+/**
+ * Things in an order in which each has what it reads, or a family that can't be. What is no kernel may have effects, and keeps
+ * its order.
+ */
 function inOrder<T extends object>(doings: ReadonlyMap<T, Doing>): T[] | T {
   const makers = new Map<Var, T[]>()
   for (const [thing, { writes }] of doings)
     for (const variable of writes) makers.set(variable, [...(makers.get(variable) ?? []), thing])
+  const before = new Map<T, T>()
+  let previous: T | null = null
+  for (const thing of doings.keys()) {
+    if ('uses' in thing || 'kernel' in thing) continue
+    if (previous !== null) before.set(thing, previous)
+    previous = thing
+  }
   const order = new Set<T>()
   const open = new Set<T>()
   const visit = (thing: T): T | null => {
     if (order.has(thing)) return null
     if (open.has(thing)) return [...open].findLast((other) => 'uses' in other) ?? null
     open.add(thing)
-    for (const variable of doings.get(thing)!.reads)
-      for (const maker of makers.get(variable) ?? []) {
-        const bad = maker === thing ? null : visit(maker)
-        if (bad !== null) return bad
-      }
+    const needed = doings.get(thing)!.reads.flatMap((variable) => makers.get(variable) ?? [])
+    for (const other of [before.get(thing), ...needed]) {
+      const bad = other === undefined || other === thing ? null : visit(other)
+      if (bad !== null) return bad
+    }
     open.delete(thing)
     order.add(thing)
     return null

@@ -3,6 +3,7 @@
 
 import {
   add,
+  DeviceLostError,
   dispose,
   grad,
   jit,
@@ -28,6 +29,7 @@ import {
   warmupCosine,
 } from 'cotangent/optim'
 import { expect, test } from 'vitest'
+import { openDevice } from '../../core/device/device.ts'
 import { collectGarbage } from '../support/garbage.ts'
 
 type Leaves = Record<string, Value>
@@ -197,6 +199,20 @@ test('a block goes back with the last of its leaves, and a leaf outlives the oth
   expect((await inUse()).buffers).toBe(held.buffers - 1)
   dispose(params)
   expect(await inUse()).toEqual(before)
+})
+
+test('a lost device fails every leaf of a block, and the next has leaves of its own', async () => {
+  const double = jit((params: Leaves) => tree.map((x: Value) => mul(x, 2), params))
+  const shapes = [[100], [3], [64], [65]]
+  const lost = double(leavesOf(1, shapes))
+  await synchronize()
+  const { gpu } = await openDevice()
+  gpu.destroy()
+  for (const x of Object.values(lost)) await expect(x.data()).rejects.toThrow(DeviceLostError)
+  dispose(lost)
+  const params = leavesOf(2, shapes)
+  const expected = (await valuesOf(params)).map((values) => values.map((x) => Math.fround(2 * x)))
+  expect(await valuesOf(double(params))).toEqual(expected)
 })
 
 test('16-bit leaves, leaves that are used twice, and chains of equal steps are computed as ever', async () => {
