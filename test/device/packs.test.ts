@@ -65,10 +65,10 @@ const odd = [
 
 /** Optimisers, and the most kernels of clipping and updating, where a kernel binds as few arrays as anywhere. */
 const optimizers = {
-  lionw: [6, () => lionw(0.1, { weightDecay: 0.1 })],
-  adamw: [8, () => adamw(0.1)],
-  'sgd with momentum': [5, () => sgd(0.1, { momentum: 0.9 })],
-  'lionw on a schedule': [6, () => lionw(warmupCosine({ peak: 0.1, steps: 100, warmup: 0.1 }))],
+  lionw: [4, () => lionw(0.1, { weightDecay: 0.1 })],
+  adamw: [5, () => adamw(0.1)],
+  'sgd with momentum': [4, () => sgd(0.1, { momentum: 0.9 })],
+  'lionw on a schedule': [4, () => lionw(warmupCosine({ peak: 0.1, steps: 100, warmup: 0.1 }))],
 } as unknown as Readonly<Record<string, readonly [number, () => GradientTransformation<unknown>]>>
 
 /** A step with gradients that depend on the parameters. */
