@@ -148,7 +148,7 @@ export function plainKernel(
 
 /** The kernels of a group: one, or more for a fold that is too long for the threads of one, or that has 16-bit results. */
 export function kernelsOf(group: Group, slices: Slices | null = null): Kernel[] {
-  const kernels = loopsOf(group, slices)
+  const kernels = splitLong(loopOf(group, slices))
   const last = kernels.at(-1)!
   const packs = last.outputs.flatMap(({ variable }, k) => {
     const output = group.outputs[k]!
@@ -162,8 +162,8 @@ export function kernelsOf(group: Group, slices: Slices | null = null): Kernel[] 
 /** What is computed of an array with such elements: 16-bit floats are in f32. */
 const computed = ({ shape, dtype }: Aval): Aval => new Aval(shape, machineType(dtype))
 
-/** The loops of a group; 16-bit results of a fold or a product are still to be packed. */
-function loopsOf(group: Group, slices: Slices | null): Kernel[] {
+/** The loops of a group as one kernel; 16-bit results of a fold or a product are still to be packed. */
+export function loopOf(group: Group, slices: Slices | null = null): Kernel {
   const { root, anchors, outputs, rows } = group
   const name = nameOf(group)
   const inputs = new Inputs(slices)
@@ -234,11 +234,11 @@ function loopsOf(group: Group, slices: Slices | null): Kernel[] {
     const terms = anchors.map((anchor) =>
       termOf(anchor, (input, at) => elementOf(anchor.inputs[input]!, at, [])),
     )
-    return [kernel(productNest(terms, computed(first.outputs[0]!.aval), finish))]
+    return kernel(productNest(terms, computed(first.outputs[0]!.aval), finish))
   }
   if (rows === null) {
     const { size } = outputs[0]!.aval
-    return [kernel({ kind: 'map', size, element: (place) => elementsOf(outputs, place, []) })]
+    return kernel({ kind: 'map', size, element: (place) => elementsOf(outputs, place, []) })
   }
   const { size, turns } = rows
   const folds = anchors.map((anchor): Fold => {
@@ -269,8 +269,7 @@ function loopsOf(group: Group, slices: Slices | null): Kernel[] {
     finish: (index, folded) => elementsOf(ofRows, index, folded),
     each: (index, turn, folded) => elementsOf(ofTurns, plus(times(index, turns), turn), folded),
   }
-  if (turns === 1) return [kernel(withoutLoop(nest))]
-  return splitLong(kernel(nest), nest, inputs.list)
+  return kernel(nest)
 }
 
 const withoutLoop = ({ size, folds, finish }: ReduceNest): MapNest => ({
@@ -284,8 +283,11 @@ const withoutLoop = ({ size, folds, finish }: ReduceNest): MapNest => ({
 })
 
 /** A long fold of few results becomes a fold of many chunks, and a fold of the chunks. */
-function splitLong(kernel: Kernel, nest: ReduceNest, inputs: readonly Var[]): Kernel[] {
+function splitLong(kernel: Kernel): Kernel[] {
+  const { nest, inputs } = kernel
+  if (nest.kind !== 'reduce') return [kernel]
   const { size, turns } = nest
+  if (turns === 1) return [{ ...kernel, nest: withoutLoop(nest) }]
   if (!isLong(size, turns)) return [kernel]
   const { element, combine, identity } = nest.folds[0]!
   const chunks = Math.ceil(turns / Math.max(64, Math.ceil(Math.sqrt(turns))))

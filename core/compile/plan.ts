@@ -10,15 +10,33 @@ import { type About, aboutEquations } from './about.ts'
 import { type Cost, costOf } from './cost.ts'
 import { fuse, type Group, runsAlone } from './fuse.ts'
 import { inline } from './inline.ts'
-import { type Kernel, kernelsOf, plainKernel, type Slices } from './kernels.ts'
+import { type Kernel, kernelsOf, loopOf, plainKernel, type Slices } from './kernels.ts'
+import {
+  arrange,
+  type Doing,
+  type Family,
+  familiesOf,
+  type Pack,
+  packedMap,
+  packsOf,
+  roomOf,
+  type Use,
+} from './packs.ts'
 import { simplify } from './simplify.ts'
+import { mergeSingles } from './singles.ts'
+import { cutFolds, partialFolds, type WideFold } from './sums.ts'
 import { emit } from './wgsl/index.ts'
 import { plainTiling, type Tiling } from './wgsl/tiling.ts'
 
-/** An array of the program: an argument (captures come after the inputs), a result, or an intermediate in a slot. */
+/**
+ * An array of the program: an argument (captures come after the inputs), a result, an intermediate in a slot, some of these
+ * side by side, or a table.
+ */
 interface Place {
-  readonly kind: 'input' | 'output' | 'slot'
+  readonly kind: 'input' | 'output' | 'slot' | 'pack' | 'table'
   readonly index: number
+  /** The bytes of it that are meant; all by default. */
+  readonly part?: { readonly offset: number; readonly size: number }
 }
 
 /** Runs a kernel. */
@@ -80,6 +98,10 @@ type Step = Dispatch | Copy | Loop | Host
 export interface Plan {
   readonly steps: readonly Step[]
   readonly slots: readonly number[]
+  /** Arguments, or results, that kernels read or write as one array. */
+  readonly packs: readonly { readonly kind: 'input' | 'output'; readonly indices: readonly number[] }[]
+  /** Constants that kernels read. */
+  readonly tables: readonly Uint32Array[]
 }
 
 /** A step before its arrays have places; `scratch` are arrays that only it uses. */
@@ -93,15 +115,85 @@ interface Work {
 /** Plans a graph for a device on which a kernel may bind `maxArrays` arrays, and its products for an adapter's `tiling`. */
 export function plan(graph: Graph, maxArrays: number, tiling: Tiling = plainTiling): Plan {
   const simple = simplify(inline(graph))
-  const works = worksOf(simple, maxArrays, tiling, null)
+  const inputs = [...simple.inputs, ...simple.captures]
   // A constant of the graph has no array. What only turns out to be one, once structures are written out, has.
   const wanted = simple.outputs.filter((_, k) => graph.outputs[k] instanceof Var)
+  const { works, packs, tables } = packedWorks({ ...simple, outputs: wanted }, maxArrays, tiling)
   const outputs = arraysOf(wanted, null, works)
-  return assemble([...simple.inputs, ...simple.captures], outputs, works)
+  return assemble(inputs, outputs, works, packs, tables)
+}
+
+/** The steps of a program: those of one kernel on many arrays are one, if their arrays can lie side by side. */
+interface Packed {
+  readonly works: Work[]
+  readonly packs: readonly Pack[]
+  readonly tables: ReadonlyMap<Var, Uint32Array>
+}
+
+function packedWorks(graph: Graph, maxArrays: number, tiling: Tiling): Packed {
+  let lotOf = (_leaf: Var): number | null => 0
+  for (let tries = 1; ; tries++) {
+    const { graph: cut, folds } = cutFolds(graph, lotOf)
+    const leaves = new Set(folds.flatMap(({ leaves }) => leaves))
+    const works = worksOf(mergeSingles(fuse(cut, maxArrays), maxArrays), maxArrays, tiling, null, leaves)
+    const { packed, lots } = packWorks(graph, works, folds)
+    if (folds.every(({ leaves: [first, ...rest] }) => inOneLot(first!, rest, lots))) return packed
+    // What is in no family is done alone; those of two families are two sums.
+    lotOf = (leaf) => (tries < 3 ? (lots.get(leaf) ?? null) : null)
+  }
+}
+
+const inOneLot = (first: Var, rest: readonly Var[], lots: ReadonlyMap<Var, number>): boolean =>
+  lots.has(first) && rest.every((leaf) => lots.get(leaf) === lots.get(first))
+
+/** The works with those of each family as one, and in which family a fold is. */
+function packWorks(
+  { inputs, captures, outputs }: Graph,
+  works: readonly Work[],
+  folds: readonly WideFold[],
+): { readonly packed: Packed; readonly lots: ReadonlyMap<Var, number> } {
+  const foldOfLeaf = new Map(folds.flatMap((fold) => fold.leaves.map((leaf) => [leaf, fold] as const)))
+  const foldOf = ({ writes }: Use): WideFold | null => foldOfLeaf.get(writes[0]!) ?? null
+  const uses = works.filter((work): work is KernelWork => 'kernel' in work)
+  const given = new Set<Atom>([...inputs, ...captures])
+  const made = new Set(uses.flatMap(({ writes }) => writes))
+  const wanted = new Set(outputs)
+  const kindOf = (variable: Var): Pack['kind'] | null => {
+    if (given.has(variable)) return 'input'
+    if (!made.has(variable)) return null
+    return wanted.has(variable) ? 'output' : 'slot'
+  }
+  const doingOf = ({ uses, model }: Family): Doing => {
+    const fold = foldOf(model)
+    return {
+      reads: uses.flatMap(({ reads }) => reads),
+      writes: fold === null ? uses.flatMap(({ writes }) => writes) : [fold.partial],
+    }
+  }
+  const { order, classes } = arrange(works, familiesOf(uses, kindOf, foldOf), doingOf)
+
+  const tables = new Map<Var, Uint32Array>()
+  const lots = new Map<Var, number>()
+  const done = order.map((thing): Work => {
+    if (!('uses' in thing)) return thing
+    const fold = foldOf(thing.model)
+    if (fold === null) return { ...kernelWork(packedMap(thing)), ...doingOf(thing) }
+    const { kernel, table, rows } = partialFolds(thing, fold)
+    tables.set(table, rows)
+    for (const { writes } of thing.uses) lots.set(writes[0]!, tables.size)
+    return { ...kernelWork(kernel), ...doingOf(thing) }
+  })
+  return { packed: { works: done, packs: [...new Set(classes.flat().flatMap(packsOf))], tables }, lots }
 }
 
 /** The steps of a graph with these inputs and results, each array in its place. */
-function assemble(inputs: readonly Var[], outputs: readonly Var[], works: readonly Work[]): Plan {
+function assemble(
+  inputs: readonly Var[],
+  outputs: readonly Var[],
+  works: readonly Work[],
+  packs: readonly Pack[] = [],
+  tables: ReadonlyMap<Var, Uint32Array> = new Map(),
+): Plan {
   const places = new Map<Var, Place>()
   for (const [index, variable] of inputs.entries()) places.set(variable, { kind: 'input', index })
   const copies: Copy[] = []
@@ -110,26 +202,56 @@ function assemble(inputs: readonly Var[], outputs: readonly Var[], works: readon
     if (from === undefined) places.set(variable, to)
     else copies.push({ kind: 'copy', from, to })
   }
-  const slots = assignSlots(works, places)
+  const together: Plan['packs'][number][] = []
+  const parts = new Map<Var, { readonly whole: Var; readonly offset: number; readonly size: number }>()
+  for (const pack of packs) {
+    if (pack.kind === 'slot') {
+      let offset = 0
+      for (const part of pack.parts) {
+        const size = 4 * roomOf(part)
+        parts.set(part, { whole: pack.whole, offset, size })
+        offset += size
+      }
+      continue
+    }
+    places.set(pack.whole, { kind: 'pack', index: together.length })
+    together.push({ kind: pack.kind, indices: pack.parts.map((part) => places.get(part)!.index) })
+  }
+  for (const [index, variable] of [...tables.keys()].entries()) places.set(variable, { kind: 'table', index })
+  const slots = assignSlots(works, places, (variable) => parts.get(variable)?.whole ?? variable)
+  for (const [variable, { whole, ...part }] of parts) places.set(variable, { ...places.get(whole)!, part })
   const steps = works.map((work) => work.step((variable) => places.get(variable)!))
-  return { steps: [...steps, ...copies], slots }
+  return { steps: [...steps, ...copies], slots, packs: together, tables: [...tables.values()] }
 }
 
-/** What is to be done for each group. A group equal to an earlier one, such as the same layer again, has the same text. */
-function worksOf(graph: Graph, maxArrays: number, tiling: Tiling, slices: Slices | null): Work[] {
+/**
+ * What is to be done for each group. A group equal to an earlier one, such as the same layer again, has the same text. The
+ * folds that `apart` names are one kernel each, however long.
+ */
+function worksOf(
+  groups: readonly Group[],
+  maxArrays: number,
+  tiling: Tiling,
+  slices: Slices | null,
+  apart: ReadonlySet<Var> = new Set(),
+): Work[] {
   const known = new Map<
     string,
     { readonly works: readonly KernelWork[]; readonly variables: readonly Var[] }
   >()
-  return fuse(graph, maxArrays).flatMap((group): Work[] => {
+  return groups.flatMap((group): Work[] => {
     const { lower } = group.root.primitive
     if (lower.kind === 'loop') return loopWorks(group.root, maxArrays, tiling, slices)
     if (lower.kind === 'host') return hostWorks(group.root, slices)
     if (group.outputs.every(({ aval }) => aval.size === 0)) return []
-    const { key, variables } = signature(group, slices)
+    const isApart = group.outputs.length === 1 && apart.has(group.outputs[0]!)
+    const { key: text, variables } = signature(group, slices)
+    const key = isApart ? `${text} apart` : text
     const equal = known.get(key)
     if (equal === undefined) {
-      const works = kernelsOf(group, slices).map((kernel) => kernelWork(kernel, group, tiling))
+      const works = (isApart ? [loopOf(group)] : kernelsOf(group, slices)).map((kernel) =>
+        kernelWork(kernel, group, tiling),
+      )
       known.set(key, { works, variables })
       return works
     }
@@ -143,7 +265,7 @@ function worksOf(graph: Graph, maxArrays: number, tiling: Tiling, slices: Slices
   })
 }
 
-interface KernelWork extends Work {
+interface KernelWork extends Work, Use {
   /** The same kernel on other arrays, for an equal group. */
   on(reads: readonly Var[], writes: readonly Var[], group: Group | null): KernelWork
 }
@@ -154,6 +276,7 @@ function kernelWork(kernel: Kernel, group: Group | null = null, tiling?: Tiling)
     reads,
     writes,
     scratch: [],
+    kernel,
     on,
     step: (place) => ({
       kind: 'dispatch',
@@ -278,11 +401,15 @@ function loopWorks(
   const inside: Slices = { ...reading, variables: new Set([...slices, ...pieces]) }
   const plan =
     turns === 0
-      ? { steps: [], slots: [] }
+      ? { steps: [], slots: [], packs: [], tables: [] }
       : assemble(
           [...inputsOfTurn, ...before, ...slices],
           [...after, ...pieces],
-          [...worksOf(body, maxArrays - 1, tiling, inside), ...copies(inside), ...turnWorks],
+          [
+            ...worksOf(fuse(body, maxArrays - 1), maxArrays - 1, tiling, inside),
+            ...copies(inside),
+            ...turnWorks,
+          ],
         )
 
   const spare = final.map(({ aval }) => new Var(aval))
@@ -355,15 +482,20 @@ function piecesOf(
 }
 
 /** Gives every intermediate a slot, reusing the free one that fits best; adds them to `places`. */
-function assignSlots(works: readonly Work[], places: Map<Var, Place>): number[] {
+function assignSlots(
+  works: readonly Work[],
+  places: Map<Var, Place>,
+  wholeOf: (variable: Var) => Var = (variable) => variable,
+): number[] {
   const lastRead = new Map<Var, number>()
-  for (const [k, { reads }] of works.entries()) for (const variable of reads) lastRead.set(variable, k)
+  for (const [k, { reads }] of works.entries())
+    for (const variable of reads) lastRead.set(wholeOf(variable), k)
   const slots: number[] = []
   const free = new Set<number>()
   const held = new Map<Var, number>()
   for (const [k, { reads, writes, scratch }] of works.entries()) {
     const unmade = reads.filter(({ aval }) => aval.size === 0) // nothing to compute, but it is read
-    for (const variable of [...writes, ...scratch, ...unmade]) {
+    for (const variable of [...writes, ...scratch, ...unmade].map(wholeOf)) {
       if (places.has(variable)) continue
       const slot = chooseSlot(slots, free, variable.aval.bytes)
       slots[slot] = Math.max(slots[slot] ?? 0, variable.aval.bytes)
@@ -371,7 +503,7 @@ function assignSlots(works: readonly Work[], places: Map<Var, Place>): number[] 
       held.set(variable, slot)
       places.set(variable, { kind: 'slot', index: slot })
     }
-    for (const variable of [...reads, ...writes, ...scratch]) {
+    for (const variable of [...reads, ...writes, ...scratch].map(wholeOf)) {
       const slot = held.get(variable)
       if (slot === undefined || (lastRead.get(variable) ?? k) > k) continue
       free.add(slot)

@@ -42,6 +42,19 @@ const maxInFlight = 2
 /** Buffers are a multiple of this many bytes, so that sizes repeat and vectors of four words fit. */
 const granule = 256
 
+/** A part of a buffer; it begins at a multiple of `granule`, so that it can be bound. */
+export interface Slice {
+  readonly buffer: GPUBuffer
+  readonly offset: number
+  readonly size: number
+}
+
+/** What an array of so many bytes takes of a buffer. */
+export const roomFor = (bytes: number): number => Math.max(1, Math.ceil(bytes / granule)) * granule
+
+/** The whole of a buffer. */
+export const wholeOf = (buffer: GPUBuffer): Slice => ({ buffer, offset: 0, size: buffer.size })
+
 const wantedLimits = [
   'maxBufferSize',
   'maxStorageBufferBindingSize',
@@ -50,8 +63,6 @@ const wantedLimits = [
   'maxComputeWorkgroupSizeX',
   'maxComputeWorkgroupStorageSize',
 ] as const
-
-const sizeFor = (bytes: number): number => Math.max(1, Math.ceil(bytes / granule)) * granule
 
 export class Device {
   readonly gpu: GPUDevice
@@ -188,7 +199,7 @@ export class Device {
   /** A buffer of at least `bytes` whose contents are arbitrary. `what` it is for goes into the error if there is none. */
   async allocate(bytes: number, what: Text): Promise<GPUBuffer> {
     this.requireFit(bytes, what)
-    const size = sizeFor(bytes)
+    const size = roomFor(bytes)
     const { liveBytes, liveBuffers } = this.#counts
     const { bytes: many, buffers } = this.#collectAt
     if (liveBytes + size > many || liveBuffers >= buffers) await this.#collect()
@@ -200,7 +211,7 @@ export class Device {
 
   /** This very buffer for an array of so many bytes, if it is free and of that size. */
   again(buffer: GPUBuffer | undefined, bytes: number): GPUBuffer | undefined {
-    const size = sizeFor(bytes)
+    const size = roomFor(bytes)
     return buffer && this.#free.get(size)?.has(buffer) ? this.#take(buffer, size) : undefined
   }
 
@@ -265,9 +276,14 @@ export class Device {
     })
   }
 
-  /** Puts an array's words into a buffer. */
-  async write(buffer: GPUBuffer, data: ArrayBufferView, what: Text): Promise<void> {
-    const put = () => this.gpu.queue.writeBuffer(buffer, 0, data as GPUAllowSharedBufferSource)
+  /** A buffer of a program's own, for as long as the program is held. */
+  table(bytes: number): GPUBuffer {
+    return this.gpu.createBuffer({ size: roomFor(bytes), usage: storageUsage })
+  }
+
+  /** Puts an array's words where it lies. */
+  async write({ buffer, offset }: Slice, data: ArrayBufferView, what: Text): Promise<void> {
+    const put = () => this.gpu.queue.writeBuffer(buffer, offset, data as GPUAllowSharedBufferSource)
     if (data.byteLength < largeBytes) put()
     else await this.#withMemory(data.byteLength, what, put)
   }
@@ -354,13 +370,17 @@ export class Device {
     this.check()
   }
 
-  /** The first `bytes` of a buffer, when everything submitted so far has run: `copied` once that is asked for. */
-  async read(buffer: GPUBuffer, bytes: number, what: Text): Promise<{ copied: Promise<ArrayBuffer> }> {
+  /** The first `bytes` of a slice, when everything submitted so far has run: `copied` once that is asked for. */
+  async read(
+    { buffer, offset }: Slice,
+    bytes: number,
+    what: Text,
+  ): Promise<{ copied: Promise<ArrayBuffer> }> {
     const size = Math.max(4, bytes)
     const make = () => this.gpu.createBuffer({ size, usage: readUsage })
     const staging = size < largeBytes ? make() : await this.#withMemory(size, `a copy of ${what}`, make)
     const encoder = this.gpu.createCommandEncoder()
-    encoder.copyBufferToBuffer(buffer, 0, staging, 0, size)
+    encoder.copyBufferToBuffer(buffer, offset, staging, 0, size)
     this.gpu.queue.submit([encoder.finish()])
     return { copied: this.#contents(staging, bytes) }
   }

@@ -2,13 +2,15 @@
 // look at something in between.
 
 import './gpu.ts'
-import { type Device, openDevice } from './device.ts'
+import { type Device, openDevice, type Slice, wholeOf } from './device.ts'
 import { Stamps, type TimedStep, type Timer } from './timer.ts'
 
-/** An array of a program: an argument, a result, or an intermediate in a slot. */
+/** An array of a program: an argument, a result, an intermediate in a slot, some of these side by side, or a table. */
 interface Place {
-  readonly kind: 'input' | 'output' | 'slot'
+  readonly kind: 'input' | 'output' | 'slot' | 'pack' | 'table'
   readonly index: number
+  /** The bytes of it that are meant; all by default. */
+  readonly part?: { readonly offset: number; readonly size: number }
 }
 
 interface DispatchStep extends TimedStep {
@@ -52,19 +54,27 @@ interface HostStep {
   run(words: readonly ArrayBuffer[]): readonly ArrayBufferView[]
 }
 
+/** Arguments, or results, that kernels read or write as one array, one behind the other. */
+interface Pack {
+  readonly kind: 'input' | 'output'
+  readonly indices: readonly number[]
+}
+
 /** What a compiler gives: what to do in which order, and the bytes of the slots in between. */
 export interface ProgramPlan {
   readonly steps: readonly (DispatchStep | CopyStep | LoopStep | HostStep)[]
   readonly slots: readonly number[]
+  readonly packs: readonly Pack[]
+  readonly tables: readonly Uint32Array[]
 }
 
-type Arrays = Readonly<Record<Place['kind'], readonly GPUBuffer[]>>
+type Arrays = Readonly<Record<Place['kind'], readonly Slice[]>>
 
 /** A kernel on the device, and the bind groups for the arrays it ran on last, the oldest first. */
 interface Kernel {
   readonly pipeline: GPUComputePipeline
   readonly places: readonly Place[]
-  readonly bound: { readonly buffers: readonly GPUBuffer[]; readonly group: GPUBindGroup }[]
+  readonly bound: { readonly slices: readonly Slice[]; readonly group: GPUBindGroup }[]
 }
 
 /** Bind groups of one kernel before the oldest is forgotten. */
@@ -120,10 +130,11 @@ class Commands {
     if (++this.#count >= maxCommands || this.#stamps?.full) this.submit()
   }
 
-  copy(from: GPUBuffer, to: GPUBuffer): void {
+  copy(from: Slice, to: Slice): void {
     this.#pass?.end()
     this.#pass = null
-    this.#open().copyBufferToBuffer(from, 0, to, 0, Math.min(from.size, to.size))
+    const size = Math.min(from.size, to.size)
+    this.#open().copyBufferToBuffer(from.buffer, from.offset, to.buffer, to.offset, size)
     if (++this.#count >= maxCommands) this.submit()
   }
 
@@ -154,6 +165,7 @@ export class Program {
   #ready: Promise<{
     readonly plan: ProgramPlan
     readonly kernels: ReadonlyMap<DispatchStep, Kernel>
+    readonly tables: readonly Slice[]
   }> | null = null
   #device: Device | null = null
   #earlier: Readonly<Record<'output' | 'slot', readonly (readonly GPUBuffer[])[]>> = { output: [], slot: [] }
@@ -184,31 +196,61 @@ export class Program {
         const pipeline = await device.pipeline(wgsl, name, inputs.length, outputs.length)
         return [step, { pipeline, places: [...inputs, ...outputs], bound: [] }]
       })
-      return { plan, kernels: new Map(await Promise.all(made)) }
+      const tables: Slice[] = []
+      for (const table of plan.tables) {
+        tables.push(wholeOf(device.table(table.byteLength)))
+        await device.write(tables.at(-1)!, table, 'a table')
+      }
+      return { plan, kernels: new Map(await Promise.all(made)), tables }
     })()
     return this.#ready
   }
 
+  /** Its results in the parts that each have to lie in one buffer, one behind the other. */
+  async units(device: Device, outputs: number): Promise<readonly (readonly number[])[]> {
+    const { plan } = await this.#prepare(device)
+    const blocks = plan.packs.filter(({ kind }) => kind === 'output').map(({ indices }) => indices)
+    const packed = new Set(blocks.flat())
+    const others = Array.from({ length: outputs }, (_, k) => k).filter((k) => !packed.has(k))
+    return [...blocks, ...others.map((k) => [k])]
+  }
+
   async run(
     device: Device,
-    inputs: readonly GPUBuffer[],
-    outputs: readonly GPUBuffer[],
+    inputs: readonly Slice[],
+    outputs: readonly Slice[],
     timer: Timer | null,
   ): Promise<void> {
-    const { plan, kernels } = await this.#prepare(device)
+    const { plan, kernels, tables } = await this.#prepare(device)
     const slots = await this.buffers(device, 'slot', plan.slots, (k) =>
       device.allocate(plan.slots[k]!, 'an intermediate result'),
     )
+    const gathered: GPUBuffer[] = []
     try {
       const commands = new Commands(device, timer)
       const run = new Run(device, commands, timer, (step, arrays) => {
         const kernel = kernels.get(step)!
         commands.dispatch(step, kernel.pipeline, bindGroup(device, step, kernel, arrays))
       })
-      await run.steps(plan, { input: inputs, output: outputs, slot: slots })
+      const pack: Slice[] = []
+      for (const { kind, indices } of plan.packs) {
+        const parts = indices.map((k) => (kind === 'input' ? inputs : outputs)[k]!)
+        const size = parts.reduce((sum, part) => sum + part.size, 0)
+        const together = joined(parts)
+        if (together === null) {
+          gathered.push(await device.allocate(size, `${parts.length} arguments side by side`))
+          let offset = 0
+          for (const part of parts) {
+            commands.copy(part, { buffer: gathered.at(-1)!, offset, size: part.size })
+            offset += part.size
+          }
+        }
+        pack.push(together ?? wholeOf(gathered.at(-1)!))
+      }
+      await run.steps(plan, { input: inputs, output: outputs, slot: slots.map(wholeOf), pack, table: tables })
       commands.submit()
     } finally {
-      for (const slot of slots) device.recycle(slot)
+      for (const buffer of [...slots, ...gathered]) device.recycle(buffer)
     }
   }
 
@@ -236,6 +278,13 @@ export class Program {
   }
 }
 
+/** Where an array of a run lies. */
+function sliceOf(arrays: Arrays, { kind, index, part }: Place): Slice {
+  const whole = arrays[kind][index]!
+  if (part === undefined) return whole
+  return { buffer: whole.buffer, offset: whole.offset + part.offset, size: part.size }
+}
+
 /** The bind group of a kernel for the arrays it is dispatched on, known or new. */
 function bindGroup(
   device: Device,
@@ -243,19 +292,32 @@ function bindGroup(
   { places, bound }: Kernel,
   arrays: Arrays,
 ): GPUBindGroup {
-  for (const { buffers, group } of bound) {
+  for (const { slices, group } of bound) {
     let k = 0
-    while (k < places.length && buffers[k] === arrays[places[k]!.kind][places[k]!.index]) k++
+    for (; k < places.length; k++) {
+      const [there, here] = [slices[k]!, arrays[places[k]!.kind][places[k]!.index]!]
+      if (there.buffer !== here.buffer || there.offset !== here.offset) break
+    }
     if (k === places.length) return group
   }
-  const buffers = places.map(({ kind, index }) => arrays[kind][index]!)
   const group = device.gpu.createBindGroup({
     layout: device.layout(step.inputs.length, step.outputs.length),
-    entries: buffers.map((buffer, binding) => ({ binding, resource: { buffer } })),
+    entries: places.map((place, binding) => ({ binding, resource: sliceOf(arrays, place) })),
   })
   if (bound.length >= maxBound) bound.shift()
-  bound.push({ buffers, group })
+  bound.push({ slices: places.map(({ kind, index }) => arrays[kind][index]!), group })
   return group
+}
+
+/** Slices as one, if they lie one behind the other. */
+function joined(slices: readonly Slice[]): Slice | null {
+  const { buffer, offset } = slices[0]!
+  let end = offset
+  for (const slice of slices) {
+    if (slice.buffer !== buffer || slice.offset !== end) return null
+    end += slice.size
+  }
+  return { buffer, offset, size: end - offset }
 }
 
 /** One run of a program. */
@@ -278,64 +340,71 @@ class Run {
   }
 
   async steps({ steps }: ProgramPlan, arrays: Arrays): Promise<void> {
-    const bufferOf = ({ kind, index }: Place): GPUBuffer => arrays[kind][index]!
+    const sliceOf = ({ kind, index, part }: Place): Slice => {
+      const whole = arrays[kind][index]!
+      return part === undefined
+        ? whole
+        : { ...part, buffer: whole.buffer, offset: whole.offset + part.offset }
+    }
     for (const step of steps) {
       if (step.kind === 'dispatch') this.#dispatch(step, arrays)
-      else if (step.kind === 'copy') this.#commands.copy(bufferOf(step.from), bufferOf(step.to))
-      else if (step.kind === 'host') await this.#host(step, bufferOf)
-      else await this.#loop(step, bufferOf)
+      else if (step.kind === 'copy') this.#commands.copy(sliceOf(step.from), sliceOf(step.to))
+      else if (step.kind === 'host') await this.#host(step, sliceOf)
+      else await this.#loop(step, sliceOf)
     }
   }
 
-  async #loop(step: LoopStep, bufferOf: (place: Place) => GPUBuffer): Promise<void> {
+  async #loop(step: LoopStep, sliceOf: (place: Place) => Slice): Promise<void> {
     const { turns, body, guard } = step
-    const buffers = (places: readonly Place[]): GPUBuffer[] => places.map(bufferOf)
-    const [constants, sliced] = [buffers(step.constants), buffers(step.sliced)]
-    const [output, slot] = [buffers(step.stacked), buffers(step.slots)]
-    const [final, spare] = [buffers(step.state), buffers(step.spare)]
-    let state = buffers(step.initial)
-    const turn = async (next: GPUBuffer[]): Promise<void> => {
+    const slices = (places: readonly Place[]): Slice[] => places.map(sliceOf)
+    const [constants, sliced] = [slices(step.constants), slices(step.sliced)]
+    const [output, slot] = [slices(step.stacked), slices(step.slots)]
+    const [final, spare] = [slices(step.state), slices(step.spare)]
+    let state = slices(step.initial)
+    const turn = async (next: Slice[]): Promise<void> => {
       await this.steps(body, {
         input: [...constants, ...state, ...sliced],
         output: [...next, ...output],
         slot,
+        pack: [],
+        table: [],
       })
       state = next
     }
     if (turns !== null)
       // The last turn writes to where the state has to end.
       for (let k = turns; k > 0; k--) await turn(k % 2 === 1 ? final : spare)
-    else if (guard === null || (await this.#isTrue(bufferOf(guard)))) {
+    else if (guard === null || (await this.#isTrue(sliceOf(guard)))) {
       let ahead = 1
       do {
         for (let k = 0; k < ahead; k++) await turn(state === final ? spare : final)
         ahead = Math.min(2 * ahead, maxTurnsAhead)
       } while (await this.#isTrue(state[0]!))
     }
-    for (const [k, buffer] of state.entries()) if (buffer !== final[k]) this.#commands.copy(buffer, final[k]!)
+    for (const [k, slice] of state.entries()) if (slice !== final[k]) this.#commands.copy(slice, final[k]!)
   }
 
-  async #host(step: HostStep, bufferOf: (place: Place) => GPUBuffer): Promise<void> {
-    if (step.guard !== null && !(await this.#isTrue(bufferOf(step.guard)))) return
+  async #host(step: HostStep, sliceOf: (place: Place) => Slice): Promise<void> {
+    if (step.guard !== null && !(await this.#isTrue(sliceOf(step.guard)))) return
     this.#commands.submit()
-    const words = step.inputs.map(({ place, bytes }) => this.#read(bufferOf(place), bytes, step.name))
+    const words = step.inputs.map(({ place, bytes }) => this.#read(sliceOf(place), bytes, step.name))
     const given = await Promise.all(words)
     const start = performance.now()
     const results = step.run(given)
     this.#timer?.onHost(step, start)
     for (const [k, data] of results.entries())
-      if (data.byteLength > 0) await this.#device.write(bufferOf(step.outputs[k]!), data, step.name)
+      if (data.byteLength > 0) await this.#device.write(sliceOf(step.outputs[k]!), data, step.name)
   }
 
   /** Whether the first word of a buffer is not zero, once everything so far has run. */
-  async #isTrue(buffer: GPUBuffer): Promise<boolean> {
+  async #isTrue(slice: Slice): Promise<boolean> {
     this.#commands.submit()
-    const [word] = new Uint32Array(await this.#read(buffer, 4, 'the condition of a loop'))
+    const [word] = new Uint32Array(await this.#read(slice, 4, 'the condition of a loop'))
     return word !== 0
   }
 
-  async #read(buffer: GPUBuffer, bytes: number, what: string): Promise<ArrayBuffer> {
-    const { copied } = await this.#device.read(buffer, bytes, what)
+  async #read(slice: Slice, bytes: number, what: string): Promise<ArrayBuffer> {
+    const { copied } = await this.#device.read(slice, bytes, what)
     return copied
   }
 }

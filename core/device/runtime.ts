@@ -4,7 +4,7 @@
 import './gpu.ts'
 import type { Words } from '../dtype.ts'
 import { type Site, showSite } from '../source.ts'
-import { type Device, type DeviceStatistics, openDevice } from './device.ts'
+import { type Device, type DeviceStatistics, openDevice, roomFor, type Slice } from './device.ts'
 import { type About, DeviceError, type Text } from './errors.ts'
 import type { Program } from './program.ts'
 import { currentTimer } from './timer.ts'
@@ -13,9 +13,15 @@ import { currentTimer } from './timer.ts'
 type State =
   | { readonly kind: 'host'; readonly data: Words }
   | { readonly kind: 'pending' }
-  | { readonly kind: 'device'; readonly buffer: GPUBuffer; readonly device: Device }
+  | { readonly kind: 'device'; readonly slice: Slice; readonly block: Block; readonly device: Device }
   | { readonly kind: 'failed'; readonly error: Error }
   | { readonly kind: 'released' }
+
+/** A buffer that arrays share. It goes back to the pool with the last of them. */
+interface Block {
+  readonly buffer: GPUBuffer
+  users: number
+}
 
 /** Who asked for an array, for errors. */
 export interface Origin {
@@ -84,34 +90,56 @@ const enqueue = <T>(work: (device: Device) => Promise<T>): Promise<T> =>
     }
   })
 
-/** The buffer of an argument that is on the device. */
-const bufferOn = (device: Device, { state }: Storage): GPUBuffer | null =>
-  state.kind === 'device' && state.device === device ? state.buffer : null
+/** Where an argument lies that is on the device. */
+const sliceOn = (device: Device, { state }: Storage): Slice | null =>
+  state.kind === 'device' && state.device === device ? state.slice : null
 
-/** The buffer of any other argument, which is uploaded if it is still on the host. */
-async function upload(device: Device, storage: Storage): Promise<GPUBuffer> {
+/** Where any other argument lies, uploaded if it is still on the host. */
+async function upload(device: Device, storage: Storage): Promise<Slice> {
   const { state } = storage
   if (state.kind === 'failed') throw state.error
   if (state.kind === 'device') {
     if (state.device.failure !== null) throw await about(storage, state.device.failure, 'is lost')
-    return state.buffer
+    return state.slice
   }
   if (state.kind !== 'host')
     throw new Error(`run: ${storage.what} is ${state.kind}; this is a defect of the runtime`)
-  const buffer = await allocate(device, storage)
-  if (state.data.byteLength > 0) await device.write(buffer, state.data, storage.what)
-  storage.state = { kind: 'device', buffer, device }
-  return buffer
+  const [placed] = placesIn(device, await allocate(device, [storage]), [storage])
+  if (state.data.byteLength > 0) await device.write(placed!.slice, state.data, storage.what)
+  storage.state = placed!
+  return placed!.slice
 }
 
-/** A buffer for an array; an error says whose it would have been. */
-async function allocate(device: Device, storage: Storage): Promise<GPUBuffer> {
-  const { what, bytes } = storage
+type Placed = State & { readonly kind: 'device' }
+
+/** Arrays that lie in one buffer, one behind the other. */
+type Unit = readonly Storage[]
+
+const bytesOf = (unit: Unit): number => unit.reduce((sum, { bytes }) => sum + roomFor(bytes), 0)
+
+/** A buffer for some arrays; an error says whose it would have been. */
+async function allocate(device: Device, unit: Unit): Promise<GPUBuffer> {
+  const [first, ...others] = unit as readonly [Storage, ...Storage[]]
+  const more = `${others.length} more arrays`
   try {
-    return await device.allocate(bytes, what)
+    return await device.allocate(
+      bytesOf(unit),
+      others.length === 0 ? first.what : `${first.what} and ${more}`,
+    )
   } catch (error) {
-    throw await about(storage, error, 'was not computed')
+    throw await about(first, error, 'was not computed')
   }
+}
+
+/** Where each array of a unit lies in its buffer. */
+function placesIn(device: Device, buffer: GPUBuffer, unit: Unit): Placed[] {
+  const block: Block = { buffer, users: unit.length }
+  let offset = 0
+  return unit.map(({ bytes }) => {
+    const slice: Slice = { buffer, offset, size: roomFor(bytes) }
+    offset += slice.size
+    return { kind: 'device', slice, block, device }
+  })
 }
 
 /** Asks for a program to run on `inputs`, filling `outputs`; the buffers of `donated` go back to the pool after it. */
@@ -129,29 +157,41 @@ export function launch(
     for (const storage of held) unuse(storage)
   }
   enqueue(async (device) => {
-    let targets: readonly GPUBuffer[] = []
+    const placed = new Map<Storage, Placed>()
     try {
       await device.throttle()
       for (const output of outputs) device.requireFit(output.bytes, output.what)
-      const sources: GPUBuffer[] = []
-      for (const input of inputs) sources.push(bufferOn(device, input) ?? (await upload(device, input)))
-      const sizes = outputs.map(({ bytes }) => bytes)
-      targets = await program.buffers(device, 'output', sizes, (k) => allocate(device, outputs[k]!))
+      const sources: Slice[] = []
+      for (const input of inputs) sources.push(sliceOn(device, input) ?? (await upload(device, input)))
+      const units: Unit[] = (await program.units(device, outputs.length)).map((indices) =>
+        indices.map((k) => outputs[k]!),
+      )
+      const buffers = await program.buffers(device, 'output', units.map(bytesOf), (k) =>
+        allocate(device, units[k]!),
+      )
+      for (const [k, unit] of units.entries())
+        for (const [n, place] of placesIn(device, buffers[k]!, unit).entries()) placed.set(unit[n]!, place)
+      const targets = outputs.map((output) => placed.get(output)!.slice)
       await program.run(device, sources, targets, timer)
     } catch (error) {
-      for (const target of targets) device.recycle(target)
+      for (const place of placed.values()) leave(place)
       throw error
     }
-    for (const [k, output] of outputs.entries())
-      output.state = { kind: 'device', buffer: targets[k]!, device }
+    for (const [output, place] of placed) output.state = place
   }).then(settle, (error: Error) => {
     for (const output of outputs) output.state = { kind: 'failed', error }
     settle()
   })
 }
 
+/** Gives back an array's part of a block, and with the last part the block. */
+function leave({ block, device }: Placed): void {
+  block.users -= 1
+  if (block.users === 0) device.recycle(block.buffer)
+}
+
 function free(storage: Storage): void {
-  if (storage.state.kind === 'device') storage.state.device.recycle(storage.state.buffer)
+  if (storage.state.kind === 'device') leave(storage.state)
   storage.state = { kind: 'released' }
   storage.scope?.delete(storage)
 }
@@ -188,10 +228,10 @@ async function copyOf(storage: Storage): Promise<{ readonly copied: Promise<Arra
   if (state.kind === 'released') throw new Error(`data: ${what} ${storage.gone}`)
   if (state.kind === 'host') return { copied: Promise.resolve(state.data.slice().buffer as ArrayBuffer) }
   if (state.kind === 'pending') throw new Error(`data: ${what} is pending; this is a defect of the runtime`)
-  const { device, buffer } = state
+  const { device, slice } = state
   device.check()
   try {
-    const { copied } = await device.read(buffer, bytes, what)
+    const { copied } = await device.read(slice, bytes, what)
     copied.catch(() => {}) // reported to the reader
     return { copied }
   } catch (error) {

@@ -76,7 +76,7 @@ async function results(
     ({ variable }) => new Tensor(variable.aval, null, { operation: 'plan', site: null }),
   )
   launch(
-    new Program(() => ({ steps: [step], slots: [] })),
+    new Program(() => ({ steps: [step], slots: [], packs: [], tables: [] })),
     inputs.map((input) => (input as Tensor).storage),
     outputs.map(({ storage }) => storage),
     [],

@@ -6,6 +6,7 @@ import {
   at,
   concatenate,
   contract,
+  div,
   evalShape,
   exp,
   flip,
@@ -81,15 +82,33 @@ const rows: readonly (readonly [string, (...args: never[]) => unknown, readonly 
   ],
   ['cross-entropy and gradient', grad((x: Value, y: Value) => crossEntropy(x, y)), [f32(16, 32), i32(16)]],
   ['uniform', (key: Value) => random.uniform(key, [4]), [zeros([2], 'u32')]],
+  [
+    'many leaves',
+    (...xs: Value[]) => {
+      const factor = div(
+        1,
+        xs.map((x) => sum(mul(x, x))).reduce((a, b) => add(a, b)),
+      )
+      return xs.map((x) => mul(x, factor))
+    },
+    [f32(3), f32(8, 9), f32(), f32(1000), f32(64)],
+  ],
   ['mask', (x: Value) => where(x.greater(0), exp(x), mean(x)), [f32(64)]],
 ]
+
+interface Place {
+  readonly kind: string
+  readonly index: number
+  readonly part?: { readonly offset: number }
+}
 
 test.each(rows)('%s', (_name, f, args) => {
   const graph = makeGraph(f as (...args: Value[]) => unknown)(...args)
   const { steps, slots } = compile(graph, 8)
   const dispatches = steps.flatMap((step) => (step.kind === 'dispatch' ? [step] : []))
   const show = dispatches.map(({ name, wgsl, inputs, outputs, workgroups }) => {
-    const place = ({ kind, index }: { kind: string; index: number }): string => `${kind} ${index}`
+    const place = ({ kind, index, part }: Place): string =>
+      part === undefined ? `${kind} ${index}` : `${kind} ${index} from ${part.offset}`
     return `${name}: ${inputs.map(place).join(', ')} -> ${outputs.map(place).join(', ')}, workgroups ${workgroups}\n${wgsl}`
   })
   expect([printGraph(graph), `slots ${slots}`, ...show].join('\n\n')).toMatchSnapshot()
