@@ -36,7 +36,7 @@ class OpenGroup implements Group {
 
   constructor(root: Equation) {
     this.root = root
-    this.outputs.push(result(root))
+    this.outputs.push(...(isPairs(root) ? root.outputs : [result(root)]))
     this.add(root, { place: 'output', aligned: true, reads: 1 })
   }
 
@@ -72,6 +72,8 @@ const result = (equation: Equation): Var => equation.outputs[0]!
 /** Whether an equation runs by itself: it holds a program, or the host does it. */
 export const runsAlone = ({ lower }: Primitive): boolean => lower.kind === 'loop' || lower.kind === 'host'
 const isAlone = ({ primitive }: Equation): boolean => runsAlone(primitive)
+/** Whether an equation has kernels of its own, of which it is the end. */
+const isPairs = ({ primitive }: Equation): boolean => primitive.lower.kind === 'pairs'
 const isLoop = ({ primitive }: Equation): boolean =>
   primitive.lower.kind === 'reduce' || primitive.lower.kind === 'contract'
 
@@ -109,7 +111,8 @@ export function fuse(graph: Graph, maxArrays: number): Group[] {
     const groups = new Set(consumers.flatMap((consumer) => [...groupsOf.get(consumer)!]))
     const facts = new Map([...groups].map((group) => [group, factsIn(group, equation, consumers)]))
     const repeatable = (lower.kind === 'view' && lower.free) || weightless.has(equation)
-    const isStored = isAlone(equation) || equation.outputs.some((output) => stored.has(output))
+    const isStored =
+      isAlone(equation) || isPairs(equation) || equation.outputs.some((output) => stored.has(output))
     const joins = (group: OpenGroup): boolean => {
       const fact = facts.get(group)!
       const most = maxArrays - group.outputs.length - (group.root.guard === undefined ? 0 : 1)
@@ -142,7 +145,8 @@ function factsIn(group: OpenGroup, equation: Equation, consumers: readonly Equat
     const { place, aligned, reads } = group.facts.get(consumer)!
     const { lower } = consumer.primitive
     if (lower.kind === 'reduce') return { place: 'turn', aligned: false, reads }
-    if (lower.kind === 'contract') return { place: 'operand', aligned: false, reads }
+    if (lower.kind === 'contract' || lower.kind === 'pairs')
+      return { place: 'operand', aligned: false, reads }
     const keepsPlace = lower.kind === 'map' || (lower.kind === 'view' && lower.keepsOrder === true)
     const often = lower.kind === 'view' && lower.searches === true
     const times = often ? Infinity : consumer.inputs.filter((input) => input === result(equation)).length
@@ -167,7 +171,7 @@ function weightlessEquations(graph: Graph, producers: ReadonlyMap<Var, Equation>
       const producer = producers.get(input)
       return producer !== undefined && weightless.has(producer)
     })
-    if (light && !isLoop(equation) && !isAlone(equation)) weightless.add(equation)
+    if (light && !isLoop(equation) && !isPairs(equation) && !isAlone(equation)) weightless.add(equation)
   }
   return weightless
 }

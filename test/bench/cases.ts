@@ -20,7 +20,6 @@ import { llama } from 'cotangent/models'
 import {
   attention,
   causalLoss,
-  causalMask,
   kaimingUniform,
   linear,
   type RopeTable,
@@ -95,7 +94,7 @@ async function block(): Promise<Prepared> {
     const split = (y: Value): Value => reshape(y, [batch, time, heads, size])
     const h = rmsNorm(x, p.attnNorm, { eps: 1e-5 })
     const [q, k, v] = [p.q, p.k, p.v].map((w) => split(linear(h, w))) as [Value, Value, Value]
-    const seen = attention(rotate(q, positions), rotate(k, positions), v, causalMask(time))
+    const seen = attention(rotate(q, positions), rotate(k, positions), v, { causal: true })
     const y = add(x, linear(seen, p.o))
     return sum(mul(ct, add(y, swiglu(rmsNorm(y, p.mlpNorm, { eps: 1e-5 }), p))))
   }

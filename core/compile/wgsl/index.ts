@@ -6,6 +6,7 @@ import type { Scalar } from '../../scalar.ts'
 import * as scalar from '../../scalar.ts'
 import type { Fold, Kernel, MapNest, ReduceNest } from '../kernels.ts'
 import { functionsOf } from './halves.ts'
+import { writePairs } from './pairs.ts'
 import { writeProduct } from './product.ts'
 import { inlineNames } from './tidy.ts'
 import {
@@ -100,6 +101,7 @@ function writeBody(writer: Writer, kernel: Kernel): Body {
     return writeMap(writer, nest, store, packs)
   }
   if (nest.kind === 'reduce') return writeReduce(writer, nest, store)
+  if (nest.kind === 'pairs') return writePairs(writer, nest, store)
   return writeProduct(writer, nest, store)
 }
 
