@@ -11,7 +11,7 @@ import { type ArrayLike, Constant, full, type Value } from '../value.ts'
 import { div, greaterEqual, lessEqual, mul, sub, where } from './arithmetic.ts'
 import { contract } from './contract.ts'
 import { stopGradient } from './derived.ts'
-import { exp, expScalar, log, logScalar } from './elementary.ts'
+import { exp, log, logScalar, smallExpScalar } from './elementary.ts'
 import { add, cast, floatsAlike } from './elementwise.ts'
 import { iota } from './indexing.ts'
 import { logicalAnd } from './logic.ts'
@@ -186,8 +186,8 @@ const attentionPrimitive: Primitive<Params> = {
               column: (b, _, s, d) => read(1, key(b, s, d)),
             },
           ],
-          softmax: { score: ([dot]) => scalar.mul(dot!, scale), exp: expScalar },
-          weights: ([dot], _, top) => [expScalar(scalar.sub(scalar.mul(dot!, scale), top!))],
+          softmax: { score: ([dot]) => scalar.mul(dot!, scale), exp: smallExpScalar },
+          weights: ([dot], _, top) => [smallExpScalar(scalar.sub(scalar.mul(dot!, scale), top!))],
           sums: [[{ weight: 0, vector: (b, _, s, d) => read(2, key(b, s, d)) }]],
           totals: [0],
           vectors: (_, _d, [sum], { totals: [total] }) => [scalar.div(sum!, total!)],
@@ -228,7 +228,7 @@ function slopes(read: Read, site: Site<Params>) {
     /** The weight of a pair, and the cotangent of its product. */
     weights: ([dot, slope]: readonly scalar.Scalar[], b: Affine, t: Affine): readonly scalar.Scalar[] => {
       const [lse, delta] = [read(3, row(b, t)), read(4, row(b, t))]
-      const weight = expScalar(scalar.sub(scalar.mul(dot!, scale), lse))
+      const weight = smallExpScalar(scalar.sub(scalar.mul(dot!, scale), lse))
       return [weight, scalar.mul(weight, scalar.sub(slope!, delta))]
     },
   }

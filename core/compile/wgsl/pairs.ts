@@ -2,21 +2,20 @@
 // their inner products, weights of them, and adds weighted vectors to the sums of its rows, all in registers.
 
 import { type Affine, indexFrom, loop, plus, times, whole } from '../../affine.ts'
-import { changesWith, type Scalar } from '../../scalar.ts'
 import * as scalar from '../../scalar.ts'
+import { changesWith, type Scalar } from '../../scalar.ts'
 import type { PairsNest } from '../kernels.ts'
 import { type Body, isVector, quarter, type Store, vectorWidth, type Writer } from './writer.ts'
 
-const PV: any = (globalThis as any).PV ??= {}
 /** Below every score; finite, so that differences are. */
 const lowest = 'vec4<f32>(-2.3819763e38f)'
 
 /** Rows of a thread. */
 const height = vectorWidth
-/** Vectors of its rows, by four components, that a thread keeps; more are read again for each block of columns. */
+/** Steps along vectors of its rows that a thread keeps; longer vectors are read again for each block of columns. */
 const mostKept = 32
 /** Columns whose inner products are made together where rows are read again. */
-const blockOfColumns = 4
+const blockOfColumns = 8
 
 const range = (n: number): number[] => Array.from({ length: n }, (_, k) => k)
 const part = 'xyzw'
@@ -27,8 +26,8 @@ export function writePairs(writer: Writer, nest: PairsNest, store: Store): Body 
   const step = size % vectorWidth === 0 ? vectorWidth : 1
   const steps = size / step
   const type = step === vectorWidth ? 'vec4<f32>' : 'f32'
-  const keepsRows = dots.length * height * steps <= (PV.k ?? mostKept)
-  const width = keepsRows ? 1 : (PV.w ?? blockOfColumns)
+  const keepsRows = dots.length * height * steps <= mostKept
+  const width = keepsRows ? 1 : blockOfColumns
   const blocks = Math.ceil(columns / width)
 
   const b = loop('b', batch)
@@ -63,7 +62,10 @@ export function writePairs(writer: Writer, nest: PairsNest, store: Store): Body 
     return width === 4 ? text : `vec4<f32>(${text})`
   }
   /** A vector, or as much of it as is read at once. */
-  const fetch = (read: (d: Affine) => Scalar, d: Affine): string => writer.spell(components(d).map(read)).text
+  const fetch = (read: (d: Affine) => Scalar, d: Affine): string => {
+    const lanes = components(d).map(read)
+    return step === 1 ? writer.spell(lanes).text : spell(lanes)
+  }
 
   const sumOf = (k: number, row: number, d: number): string => `sum${sums.length > 1 ? k : ''}_${row}_${d}`
   const totalOf = (k: number): string => `total${nest.totals.length > 1 ? k : ''}`
