@@ -14,6 +14,7 @@ import {
   isFloat,
   Literal,
   type MaybeZero,
+  type Params,
   type Primitive,
   trace,
   tree,
@@ -96,8 +97,8 @@ export function transposeGraph(
 
 /** The transpose of a primitive that is a composition. */
 const transposeComposed =
-  ({ name, jvp }: Primitive): NonNullable<Primitive['transpose']> =>
-  (cotangents, inputs, params) => {
+  ({ name, jvp }: Primitive) =>
+  (cotangents: readonly MaybeZero[], inputs: readonly (Value | Aval)[], params: Params): MaybeZero[] => {
     if (typeof jvp === 'function' || !('as' in jvp))
       throw new Error(`transpose: ${name} is not linear; give its record a transpose rule`)
     const avals = inputs.map((input) => (input instanceof Aval ? input : input.aval))
