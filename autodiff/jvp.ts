@@ -1,6 +1,7 @@
 // Forward mode: a graph is evaluated on pairs of a primal and a tangent. What has no tangent costs nothing.
 
 import {
+  type Aval,
   bind,
   Constant,
   evaluate,
@@ -9,6 +10,8 @@ import {
   isFloat,
   type Literal,
   type MaybeZero,
+  type Params,
+  type Traced,
   toValue,
   trace,
   tree,
@@ -43,6 +46,18 @@ export const jvpGraph = (
         outputs.map((primal, k) => ({ primal, tangent: tangents[k] ?? null }))
       if (tangents.every((tangent) => tangent === null))
         return pair(bind(primitive, primals, params, types), [])
+      if (typeof primitive.jvp === 'object' && 'as' in primitive.jvp) {
+        const composed = composition(
+          primitive.jvp,
+          primals.map(({ aval }) => aval),
+          params,
+        )
+        const moved = jvpGraph(composed.graph, duals, composed.captured, apart)
+        return pair(
+          bind(primitive, primals, params, types),
+          moved.map(({ tangent }) => tangent),
+        )
+      }
       if (typeof primitive.jvp !== 'function') {
         const both = primitive.jvp.together(tangents, primals, params, apart)
         return pair(both.outputs, both.tangents)
@@ -52,6 +67,15 @@ export const jvpGraph = (
     },
     constantOf,
   )
+
+/** The graph of what computes the same as a primitive, at values of these types. */
+export function composition(
+  rule: { as(inputs: readonly Value[], params: Params): readonly Value[] },
+  avals: readonly Aval[],
+  params: Params,
+): Traced<readonly Value[]> {
+  return trace('trace', (...xs: readonly Value[]) => rule.as(xs, params), avals as never)
+}
 
 const constantOf = ({ value, aval }: Literal): Dual => ({ primal: new Constant(value, aval), tangent: null })
 

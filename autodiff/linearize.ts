@@ -3,7 +3,7 @@
 
 import {
   type Atom,
-  type Aval,
+  Aval,
   add,
   Builder,
   bind,
@@ -14,6 +14,8 @@ import {
   isFloat,
   Literal,
   type MaybeZero,
+  type Params,
+  type Primitive,
   trace,
   tree,
   type Value,
@@ -21,7 +23,7 @@ import {
   withLine,
   zerosLike,
 } from '../core/index.ts'
-import { checkStructure, checkTangents, jvpGraph, valuesOf } from './jvp.ts'
+import { checkStructure, checkTangents, composition, jvpGraph, valuesOf } from './jvp.ts'
 
 /** A linear map: a graph of tangents, the values it captured, and for each result whether it is not just zero. */
 export interface Tape {
@@ -84,9 +86,7 @@ export function transposeGraph(
   for (const { primitive, inputs, params, outputs, source } of linear.toReversed()) {
     const cts = outputs.map((output) => sums.get(output) ?? null)
     if (cts.every((ct) => ct === null)) continue
-    const { transpose } = primitive
-    if (transpose === undefined)
-      throw new Error(`transpose: ${primitive.name} is not linear; give its record a transpose rule`)
+    const transpose = primitive.transpose ?? transposeComposed(primitive)
     const operands = inputs.map((atom): Value | Aval => knownValue(atom) ?? atom.aval)
     withLine(source, () => {
       for (const [k, ct] of transpose(cts, operands, params).entries()) accumulate(inputs[k]!, ct)
@@ -94,6 +94,18 @@ export function transposeGraph(
   }
   return arguments_.map((variable, k) => (known[k] ? null : (sums.get(variable) ?? null)))
 }
+
+/** The transpose of a primitive that is a composition. */
+const transposeComposed =
+  ({ name, jvp }: Primitive) =>
+  (cotangents: readonly MaybeZero[], inputs: readonly (Value | Aval)[], params: Params): MaybeZero[] => {
+    if (typeof jvp === 'function' || !('as' in jvp))
+      throw new Error(`transpose: ${name} is not linear; give its record a transpose rule`)
+    const avals = inputs.map((input) => (input instanceof Aval ? input : input.aval))
+    const { graph, captured } = composition(jvp, avals, params)
+    const known = [...inputs.map((input) => (input instanceof Aval ? null : input)), ...captured]
+    return transposeGraph(graph, known, cotangents).slice(0, inputs.length)
+  }
 
 /** The cotangents of a tape's inputs, from those of its nonzero outputs. */
 export const transposeTape = ({ graph, residuals }: Tape, cotangents: readonly MaybeZero[]): MaybeZero[] =>

@@ -57,6 +57,11 @@ export type Lowering<P> =
       readonly kind: 'contract'
       letters(params: P): Letters
     }
+  | {
+      /** Loops over pairs of rows and columns; each writes some of the results. They are groups of their own. */
+      readonly kind: 'pairs'
+      readonly loops: readonly ((read: Read, site: Site<P>) => Pairs)[]
+    }
   | Structure<P>
 
 /** How a primitive that is no loop nest becomes part of a program. */
@@ -100,6 +105,61 @@ export interface Letters {
   readonly out: string
 }
 
+/**
+ * Loops over the pairs of a row and a column in a batch, as a product of matrices of which no element is kept: a pair has inner
+ * products of vectors and weights made of them, and a row has sums of its columns' vectors, weighted. Where the columns are gone
+ * over `turns` times, their vectors differ each time.
+ */
+export interface Pairs {
+  /** Which results are written: those of vectors first, then those of one number a row. */
+  readonly outputs: readonly number[]
+  readonly batch: number
+  readonly rows: number
+  readonly columns: number
+  readonly turns: number
+  /** Components of a vector. */
+  readonly size: number
+  /** A row sees the columns from `row - behind` to `row + ahead`, those that there are. */
+  readonly behind: number
+  readonly ahead: number
+  readonly dots: readonly {
+    row(batch: Affine, row: Affine, d: Affine): Scalar
+    column(batch: Affine, turn: Affine, column: Affine, d: Affine): Scalar
+  }[]
+  /** With it, sums are of numbers relative to e^top, where `top` is the largest score of a row, which has to see a column. */
+  readonly softmax: { score(dots: readonly Scalar[]): Scalar; exp(x: Scalar): Scalar } | null
+  weights(dots: readonly Scalar[], at: PairIndex, top: Scalar | null): readonly Scalar[]
+  /** Each is the sum over the columns of some weights times vectors. */
+  readonly sums: readonly (readonly {
+    readonly weight: number
+    vector(batch: Affine, turn: Affine, column: Affine, d: Affine): Scalar
+  }[])[]
+  /** The weights whose own sums are wanted. */
+  readonly totals: readonly number[]
+  /** A component of each result of vectors, and where it goes. */
+  vectors(row: RowIndex, d: Affine, sums: readonly Scalar[], found: RowSums): readonly Scalar[]
+  placeOfVector(row: RowIndex, d: Affine): Affine
+  /** Each result of numbers, and where it goes. */
+  numbers(row: RowIndex, found: RowSums): readonly Scalar[]
+  placeOfNumber(row: RowIndex): Affine
+}
+
+interface RowIndex {
+  readonly batch: Affine
+  readonly row: Affine
+}
+
+interface PairIndex extends RowIndex {
+  readonly turn: Affine
+  readonly column: Affine
+}
+
+/** What a row came to. */
+interface RowSums {
+  readonly totals: readonly Scalar[]
+  readonly top: Scalar | null
+}
+
 /** The tangent or cotangent of a value; `null` is zero. */
 export type MaybeZero = Value | null
 
@@ -132,13 +192,18 @@ interface DifferentiateRule<P> {
   ): { readonly outputs: readonly Value[]; readonly tangents: readonly MaybeZero[] }
 }
 
+/** For a primitive whose derivatives are those of other primitives that compute the same. */
+interface ComposedRule<P> {
+  as(inputs: readonly Value[], params: P): readonly Value[]
+}
+
 /** The rules of a primitive. `P` is its parameters. */
 export interface Primitive<P = Params> {
   readonly name: string
   /** The types of the results, or a `TypeError` that says which input does not fit. */
   type(inputs: readonly Aval[], params: P): readonly Aval[]
   /** The tangents of the results, linear in `tangents`; at least one of those is not zero. */
-  readonly jvp: JvpRule<P> | DifferentiateRule<P>
+  readonly jvp: JvpRule<P> | DifferentiateRule<P> | ComposedRule<P>
   /** For a primitive linear in the inputs that are given as an `Aval`: their cotangents, the others' are null. */
   readonly transpose?: (
     cotangents: readonly MaybeZero[],

@@ -47,12 +47,12 @@ function makeStep(config: LlamaConfig): Step {
       }
       const positions = { cos: row(table.cos), sin: row(table.sin) }
       const here = equal(iota([1, length, 1, 1], { axis: 1 }), position)
-      const seen = lessEqual(iota([1, length], { axis: 1 }), position)
+      const seen = lessEqual(iota([1, 1, 1, length], { axis: 3 }), position)
       const next: KeysAndValues[] = []
       const logits = model(config, params, reshape(token, [1, 1]), positions, (layer, q, k, v) => {
         const kept = { k: where(here, k, cache[layer]!.k), v: where(here, v, cache[layer]!.v) }
         next.push(kept)
-        return attention(q, kept.k, kept.v, seen)
+        return attention(q, kept.k, kept.v, { mask: seen })
       })
       return [reshape(argmax(logits), []), next] as const
     },

@@ -3,7 +3,6 @@
 import { Aval, add, reshape, type Tensor, tree, type Value } from '../core/index.ts'
 import {
   attention,
-  causalMask,
   embedding,
   linear,
   type RopeScaling,
@@ -85,8 +84,9 @@ export function forward(config: LlamaConfig, params: LlamaParams, tokens: Value)
     throw new RangeError(
       `llama: ${time} tokens exceed the model's length of ${config.maxLength}; cut the text or choose another model`,
     )
-  const mask = causalMask(time)
-  return model(config, params, tokens, rope(config, time), (_, q, k, v) => attention(q, k, v, mask))
+  return model(config, params, tokens, rope(config, time), (_, q, k, v) =>
+    attention(q, k, v, { causal: true }),
+  )
 }
 
 /** How the queries of a layer see keys and values: the only thing in which training and generation differ. */

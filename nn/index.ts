@@ -1,7 +1,7 @@
 // Layers as functions of parameters and inputs.
 
 export * from './activation.ts'
-export { attention, causalMask } from './attention.ts'
+export { attention } from './attention.ts'
 export { embedding } from './embedding.ts'
 export { kaimingUniform, orthogonal } from './init.ts'
 export { compose, dense, diagonal, Implicit, linear, scaled, sumOf, type Weight } from './linear.ts'

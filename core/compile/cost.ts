@@ -1,8 +1,9 @@
 // What a kernel costs: the operations on floats that it means, and the bytes that it has to move at least.
 
-import { loop } from '../affine.ts'
+import { type Affine, loop } from '../affine.ts'
 import type { Scalar } from '../scalar.ts'
-import type { Kernel } from './kernels.ts'
+import * as scalar from '../scalar.ts'
+import type { Kernel, PairsNest } from './kernels.ts'
 
 export interface Cost {
   /** Operations on floats; a fused multiply-add is two, a comparison or a choice none. */
@@ -54,6 +55,7 @@ export function costOf({ nest, inputs, outputs }: Kernel): Cost {
     )
     return { flops: size * (turns * each + flopsOf(nest.finish(index, folded))), bytes }
   }
+  if (nest.kind === 'pairs') return { flops: flopsOfPairs(nest, at), bytes }
   const { batch, rows, columns, sums } = nest
   const [b, m, n] = [at('b', batch), at('m', rows), at('n', columns)]
   const each = sums.map(({ depth, lhs, rhs }) => {
@@ -63,4 +65,29 @@ export function costOf({ nest, inputs, outputs }: Kernel): Cost {
   const found = sums.map(({ lhs }) => lhs(b, m, at('k', 1)))
   const after = flopsOf(nest.finish(nest.place(b, m, n), found))
   return { flops: batch * rows * columns * (each.reduce((a, b) => a + b, 0) + after), bytes }
+}
+
+/** Operations on the pairs that are seen, and on each row. */
+function flopsOfPairs(nest: PairsNest, at: (name: string, extent: number) => Affine): number {
+  const { batch, rows, columns, turns, size, behind, ahead, dots, softmax, sums } = nest
+  let seen = 0
+  for (let row = 0; row < rows; row++)
+    seen += Math.max(0, Math.min(row + ahead, columns - 1) - Math.max(row - behind, 0) + 1)
+  const [row, column] = [at('m', rows), at('n', columns)]
+  const [b, turn, d] = [at('b', batch), at('t', turns), at('d', size)]
+  const number = () => scalar.reduced('f32')
+  const found = dots.map(number)
+  const top = softmax && number()
+  const vectors = sums.flat()
+  const each =
+    (dots.length + vectors.length) * 2 * size +
+    flopsOf([
+      ...nest.weights(found, { batch: b, row, turn, column }, top),
+      ...(softmax ? [softmax.score(found)] : []),
+    ])
+  const ofRow = { totals: nest.totals.map(number), top }
+  const after =
+    size * flopsOf(nest.vectors({ batch: b, row }, d, sums.map(number), ofRow)) +
+    flopsOf(nest.numbers({ batch: b, row }, ofRow))
+  return batch * (turns * seen * each + rows * after)
 }

@@ -15,7 +15,7 @@ import {
 } from '../affine.ts'
 import { isHalf, machineType } from '../dtype.ts'
 import { type Atom, type Equation, Literal, Var } from '../graph.ts'
-import type { Site } from '../primitive.ts'
+import type { Pairs, Site } from '../primitive.ts'
 import type { Scalar } from '../scalar.ts'
 import * as scalar from '../scalar.ts'
 import { Aval, sizeOf } from '../shape.ts'
@@ -68,7 +68,12 @@ export interface ProductNest {
   finish(place: Affine, sums: readonly Scalar[]): readonly Scalar[]
 }
 
-type Nest = MapNest | ReduceNest | ProductNest
+/** Sums over the columns that each row sees, with weights that are computed in passing. */
+export interface PairsNest extends Pairs {
+  readonly kind: 'pairs'
+}
+
+type Nest = MapNest | ReduceNest | ProductNest | PairsNest
 
 /** An array that a kernel writes, and where in it the result begins. */
 interface Output {
@@ -148,6 +153,8 @@ export function plainKernel(
 
 /** The kernels of a group: one, or more for a fold that is too long for the threads of one, or that has 16-bit results. */
 export function kernelsOf(group: Group, slices: Slices | null = null): Kernel[] {
+  const { lower } = group.root.primitive
+  if (lower.kind === 'pairs') return lower.loops.map((_, k) => loopOf(group, slices, k))
   const kernels = splitLong(loopOf(group, slices))
   const last = kernels.at(-1)!
   const packs = last.outputs.flatMap(({ variable }, k) => {
@@ -162,8 +169,11 @@ export function kernelsOf(group: Group, slices: Slices | null = null): Kernel[] 
 /** What is computed of an array with such elements: 16-bit floats are in f32. */
 const computed = ({ shape, dtype }: Aval): Aval => new Aval(shape, machineType(dtype))
 
-/** The loops of a group as one kernel; 16-bit results of a fold or a product are still to be packed. */
-export function loopOf(group: Group, slices: Slices | null = null): Kernel {
+/**
+ * The loops of a group as one kernel, or those of its root that are `which`; 16-bit results of a fold or a product are still to
+ * be packed.
+ */
+export function loopOf(group: Group, slices: Slices | null = null, which = 0): Kernel {
   const { root, anchors, outputs, rows } = group
   const name = nameOf(group)
   const inputs = new Inputs(slices)
@@ -206,6 +216,20 @@ export function loopOf(group: Group, slices: Slices | null = null): Kernel {
     throw new Error(
       `compile: ${equation.primitive.name} is no element of ${name}; this is a defect of the compiler`,
     )
+  }
+
+  const { lower } = root.primitive
+  if (lower.kind === 'pairs') {
+    const pairs = lower.loops[which]!((input, at) => elementOf(root.inputs[input]!, at, []), site(root))
+    const written = pairs.outputs.map((output) => root.outputs[output]!)
+    return {
+      name: lower.loops.length === 1 ? name : `${name}_${which}`,
+      inputs: inputs.list,
+      outputs: written.map((variable) => ({ variable, start: inputs.start(variable) })),
+      nest: { kind: 'pairs', ...pairs },
+      guard: root.guard ?? null,
+      slices,
+    }
   }
 
   /** A thread of a loop stores single elements, and so 16-bit ones in f32, for a map to pack. */

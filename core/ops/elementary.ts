@@ -21,8 +21,8 @@ export const power2 = (k: Scalar): Scalar => scalar.bitcast(scalar.shiftLeft(sca
 export const settled = (x: Scalar): Scalar => scalar.max(x, -1e9)
 
 /** e^x = 2^whole · (1 + less): x = whole·ln 2 + r with |r| ≤ ln 2 / 2, and a polynomial in r. */
-function expParts(x: Scalar, top = 89): { readonly whole: Scalar; readonly less: Scalar } {
-  const clamped = scalar.min(scalar.max(x, -104), top)
+function expParts(x: Scalar, top = 89, bottom = -104): { readonly whole: Scalar; readonly less: Scalar } {
+  const clamped = scalar.min(scalar.max(x, bottom), top)
   const k = scalar.round(scalar.mul(clamped, Math.LOG2E))
   const r = scalar.fma(k, 2.1219444e-4, settled(scalar.fma(k, -0.693359375, clamped)))
   const tail = scalar.polynomial(
@@ -46,6 +46,12 @@ const overflowing = (x: Scalar, limit: number, value: Scalar): Scalar =>
 export function expScalar(x: Scalar): Scalar {
   const { whole, less } = expParts(x)
   return overflowing(x, 88.72284, scaled(scalar.add(less, 1), whole))
+}
+
+/** e^x for an x that is below 0 or above it by little: what would be less than 1e-38 comes to that. */
+export function smallExpScalar(x: Scalar): Scalar {
+  const { whole, less } = expParts(x, 88, -87)
+  return scalar.select(scalar.isNan(x), x, scalar.mul(scalar.add(less, 1), power2(whole)))
 }
 
 /** e^x / 2, which is finite a little further. */

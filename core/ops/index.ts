@@ -19,6 +19,7 @@ export {
   where,
 } from './arithmetic.ts'
 export { type At, at, type IndexItem, index } from './at.ts'
+export { type AttentionOptions, dotProductAttention } from './attention.ts'
 export {
   bitcast,
   bitwiseAnd,

@@ -67,7 +67,6 @@ export const renamed: Readonly<Record<string, string>> = {
   'lax.select_n': 'where',
   'lax.shift_right_arithmetic': 'shiftRight',
   'lax.switch': 'switchCase',
-  'nn.dot_product_attention': 'attention',
   'nn.swish': 'silu',
   'random.PRNGKey': 'random.key',
   'random.orthogonal': 'orthogonal',
@@ -276,7 +275,8 @@ export const differences: Readonly<Record<string, string>> = {
   'lax.top_k': 'Along the last axis; gives `[values, indices]`.',
   'lax.reshape': 'No `dimensions`.',
   'lax.slice': '`{ start, end }` for every axis; steps by `index`.',
-  'nn.dot_product_attention': 'Masks are bool; the heads come out joined.',
+  'nn.dot_product_attention':
+    'No bias; `causal` and `window` for `is_causal` and `local_window_size`; `nn.attention` joins the heads.',
   'nn.gelu': '`{ approximate }`.',
   'nn.one_hot': '`{ dtype }`; the classes are the last axis.',
   'random.key': 'Keys are `u32[2]` arrays of Threefry; there are no other generators.',

@@ -249,6 +249,28 @@ export const rows: readonly Row[] = [
     { relative: 1e-6, absolute: 1e-6 },
     both,
   ),
+  ...(
+    [
+      [{ causal: true }, [2, 5, 4, 4], [2, 5, 2, 4]],
+      [{ window: [3, 1] }, [1, 9, 2, 3], [1, 7, 1, 3]],
+      [{ causal: true, window: 1, scale: 0.5 }, [6, 1, 8], [6, 1, 8]],
+      [{}, [1, 1, 2, 4], [1, 6, 2, 4]],
+      [{ window: [0, 1] }, [1, 3, 1, 2], [1, 2, 1, 2]],
+    ] as [ops.AttentionOptions, number[], number[]][]
+  ).map(([options, queries, keys]) =>
+    row(
+      'dotProductAttention',
+      (q, k, v) => ops.dotProductAttention(q, k, v, options),
+      [floats(queries), floats(keys), floats(keys)],
+      { relative: 2e-6, absolute: 2e-6 },
+    ),
+  ),
+  row(
+    'dotProductAttention',
+    (q, k, v, mask) => ops.dotProductAttention(q, k, v, { mask, causal: true }),
+    [floats([1, 3, 2, 2]), floats([1, 3, 1, 2]), floats([1, 3, 1, 2]), bools([2, 3, 1])],
+    { relative: 2e-6, absolute: 2e-6 },
+  ),
   row('matmul', (x, y) => ops.matmul(x, y), [floats([3, 2, 4]), floats([4])], {
     relative: 1e-6,
     absolute: 1e-6,

@@ -7,6 +7,7 @@ import type { Scalar } from '../../scalar.ts'
 import * as scalar from '../../scalar.ts'
 import type { Fold, Kernel, MapNest, ReduceNest } from '../kernels.ts'
 import { functionsOf } from './halves.ts'
+import { writePairs } from './pairs.ts'
 import { writeProduct } from './product.ts'
 import { inlineNames } from './tidy.ts'
 import { isLarge, plainTiling, type Tiling } from './tiling.ts'
@@ -125,6 +126,7 @@ function writeBody(writer: Writer, kernel: Kernel, tiling: Tiling): Body {
     return writeMap(writer, nest, store, packs)
   }
   if (nest.kind === 'reduce') return writeReduce(writer, nest, store)
+  if (nest.kind === 'pairs') return writePairs(writer, nest, store)
   return writeProduct(writer, nest, store, tiling)
 }
 

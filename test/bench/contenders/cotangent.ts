@@ -9,7 +9,9 @@ import {
   exp,
   expandDims,
   grad,
+  iota,
   jit,
+  lessEqual,
   lower,
   matmul,
   max,
@@ -34,7 +36,6 @@ import { generate, llama } from 'cotangent/models'
 import {
   attention,
   causalLoss,
-  causalMask,
   crossEntropy,
   linear,
   type RopeTable,
@@ -90,11 +91,13 @@ function ready<A extends readonly unknown[]>(f: (...args: A) => unknown, ...args
   }
 }
 
-type Attend = (q: Value, k: Value, v: Value, mask: Value) => Value
+type Attend = (q: Value, k: Value, v: Value) => Value
 
 /** Attention of products and a softmax, whose `[time, time]` scores are arrays. */
-function plainAttention(q: Value, k: Value, v: Value, mask: Value): Value {
+function plainAttention(q: Value, k: Value, v: Value): Value {
   const [batch, time, heads, size] = q.shape as [number, number, number, number]
+  const place = (axis: number): Value => iota([time, time], { axis })
+  const mask = lessEqual(place(1), place(0))
   const scores = mul(contract('bthd,bshd->bhts', q, k), 1 / Math.sqrt(size))
   const shown = where(mask, scores, -1e30)
   const weights = exp(sub(shown, stopGradient(max(shown, { axis: -1, keepDims: true }))))
@@ -108,12 +111,11 @@ function attentionCase(
   attend: Attend,
 ): Ready {
   const [q, k, v] = ['q', 'k', 'v'].map((name) => drawn(name, 1, time, heads, size)) as [Value, Value, Value]
-  const f = (q: Value, k: Value, v: Value): Value => attend(q, k, v, causalMask(time))
-  if (!gradient) return ready(f, q, k, v)
+  if (!gradient) return ready(attend, q, k, v)
   const ct = drawn('ct', 1, time, heads * size)
   return ready(
     (q: Value, k: Value, v: Value, ct: Value) => {
-      const [y, pullback] = vjp(f, q, k, v)
+      const [y, pullback] = vjp(attend, q, k, v)
       return [y, pullback(ct)]
     },
     q,
@@ -163,7 +165,7 @@ function blocksCase({
   const block = (p: Layers[number], x: Value, positions: RopeTable): Value => {
     const h = rmsNorm(x, p.attnNorm, { eps: 1e-5 })
     const [q, k, v] = [p.attn.q, p.attn.k, p.attn.v].map((w) => split(linear(h, w))) as [Value, Value, Value]
-    const seen = attention(rotate(q, positions), rotate(k, positions), v, causalMask(time))
+    const seen = attention(rotate(q, positions), rotate(k, positions), v, { causal: true })
     const y = add(x, linear(seen, p.attn.o))
     return add(y, swiglu(rmsNorm(y, p.mlpNorm, { eps: 1e-5 }), p.mlp))
   }
@@ -262,7 +264,7 @@ async function prepare(work: Work): Promise<Ready> {
       return ready(grad(loss), drawn('table', vocabulary, hidden), ids, drawn('ct', count, hidden))
     }
     case 'attention':
-      return attentionCase(work, attention)
+      return attentionCase(work, (q, k, v) => attention(q, k, v, { causal: true }))
     case 'blocks':
       return blocksCase(work)
     case 'step':
