@@ -1,10 +1,10 @@
 // Which equations run together. Walking from the results back, an equation joins the kernel that reads it if it can be
 // computed there once, in place; what others read too is stored there on the way. Movement without work joins every reader,
-// and kernels that read the same arrays over the same loops become one.
+// and kernels over the same loops that read the same arrays become one.
 
 import { type Atom, type Equation, type Graph, Var } from '../graph.ts'
 import type { Primitive } from '../primitive.ts'
-import { type Fold, foldOf, gridOf, isLong, type Relation, relationsOf } from './loops.ts'
+import { type Fold, foldOf, gridOf, isLong, type Relation, relationsOf, turnsOf } from './loops.ts'
 
 /** Equations that one kernel computes. */
 export interface Group {
@@ -54,7 +54,7 @@ const isAlone = ({ primitive }: Equation): boolean => runsAlone(primitive)
 /** Whether an equation has kernels of its own, in which nothing but its operands is computed. */
 const isPairs = ({ primitive }: Equation): boolean => primitive.lower.kind === 'pairs'
 const isProduct = ({ primitive }: Equation): boolean => primitive.lower.kind === 'contract'
-const isReduction = ({ primitive }: Equation): boolean => primitive.lower.kind === 'reduce'
+const isReduction = (equation: Equation): boolean => turnsOf(equation) !== null
 
 /** A group that equations still join. */
 class OpenGroup {
@@ -148,6 +148,12 @@ const maxMembers = 256
 /** Products that one kernel computes, at most. */
 const maxSums = 8
 
+/** Folds and products over fewer cells are worth doing together only to have fewer kernels. */
+const smallLoops = 2 ** 14
+
+/** Kernels so far apart are left apart, or what they read would have to be kept long. */
+const near = 32
+
 /** Splits a graph into kernels that bind at most `maxArrays` arrays each, in an order in which they can run. */
 export function fuse(graph: Graph, maxArrays: number): Group[] {
   return new Fusion(graph, maxArrays).groups()
@@ -224,7 +230,7 @@ class Fusion {
 
   groups(): Group[] {
     for (const equation of this.#equations.toReversed()) this.#place(equation)
-    this.#shareReads()
+    this.#shareLoops()
     return [...this.#open].sort((a, b) => a.rank - b.rank).map((group) => this.#close(group))
   }
 
@@ -337,7 +343,7 @@ class Fusion {
     const { lower } = reader.primitive
     if (lower.kind === 'contract' || lower.kind === 'pairs')
       return { level: 'operand', aligned: false, reads: fact.reads, turns: null }
-    if (lower.kind === 'reduce') return { level: 'cell', aligned: true, reads: 1, turns: null }
+    if (isReduction(reader)) return { level: 'cell', aligned: true, reads: 1, turns: null }
     const often = lower.kind === 'view' && lower.searches === true ? Infinity : 1
     if (relation === 'same') return { ...fact, reads: fact.reads * often }
     if (typeof relation === 'number' && fact.level === 'cell' && fact.aligned) {
@@ -436,27 +442,22 @@ class Fusion {
     )
   }
 
-  /** Kernels that read the same arrays over the same loops become one. */
-  #shareReads(): void {
-    const reading = new Map<Var, OpenGroup[]>()
-    for (const group of this.#open)
-      for (const input of group.external) {
-        if (!group.space.kind.startsWith('product') && !this.#producers.has(input)) continue
-        if (input.aval.size === 1) continue
-        const groups = reading.get(input) ?? []
-        reading.set(input, groups)
-        groups.push(group)
-      }
-    for (const groups of reading.values())
+  /** Kernels over the same loops that run about the same time become one, if they read an array in common or are small. */
+  #shareLoops(): void {
+    const alike = new Map<string, OpenGroup[]>()
+    for (const group of [...this.#open].sort((a, b) => a.rank - b.rank)) {
+      const { size, turns, kind } = group.space
+      const key = `${size} ${turns} ${kind}`
+      alike.set(key, [...(alike.get(key) ?? []), group])
+    }
+    for (const groups of alike.values())
       for (const [k, group] of groups.entries())
-        for (const other of groups.slice(k + 1))
-          if (
-            group !== other &&
-            this.#open.has(group) &&
-            this.#open.has(other) &&
-            this.#mayMerge(group, other)
-          )
-            this.#merge(group, other)
+        for (const other of groups.slice(k + 1)) {
+          if (!this.#open.has(group) || other.rank - group.rank > near) break
+          const isSmall = group.anchors.size > 0 && group.space.size > 1 && group.often('cell') <= smallLoops
+          if (!this.#open.has(other) || !(isSmall || readAlike(group, other))) continue
+          if (this.#mayMerge(group, other)) this.#merge(group, other)
+        }
   }
 
   #close(group: OpenGroup): Group {
@@ -492,6 +493,9 @@ function reach(
       }
   return found
 }
+
+const readAlike = (one: OpenGroup, other: OpenGroup): boolean =>
+  [...one.external].some((input) => input.aval.size > 1 && other.external.has(input))
 
 /** Whether a loop is still skipped inside `group` when its guard is false. */
 const maySkip = ({ guard }: Equation, { root }: OpenGroup): boolean =>

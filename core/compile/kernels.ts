@@ -20,7 +20,7 @@ import type { Scalar } from '../scalar.ts'
 import * as scalar from '../scalar.ts'
 import { Aval, sizeOf } from '../shape.ts'
 import type { Group } from './fuse.ts'
-import { type Axes, isLong, type Product, productOf } from './loops.ts'
+import { type Axes, isLong, onlyTurn, type Product, productOf } from './loops.ts'
 
 /** `size` independent elements, one for each output. */
 export interface MapNest {
@@ -213,6 +213,7 @@ export function loopOf(group: Group, slices: Slices | null = null, which = 0): K
         site(equation),
       )
     if (lower.kind === 'view') return lower.element(index, read, site(equation))
+    if (lower.kind === 'reduce') return lower.element(index, onlyTurn(equation), read, site(equation))
     throw new Error(
       `compile: ${equation.primitive.name} is no element of ${name}; this is a defect of the compiler`,
     )
@@ -296,22 +297,11 @@ export function loopOf(group: Group, slices: Slices | null = null, which = 0): K
   return kernel(nest)
 }
 
-const withoutLoop = ({ size, folds, finish }: ReduceNest): MapNest => ({
-  kind: 'map',
-  size,
-  element: (index) => {
-    const folded: Scalar[] = []
-    for (const fold of folds) folded.push(fold.element(index, whole(0), folded))
-    return finish(index, folded)
-  },
-})
-
 /** A long fold of few results becomes a fold of many chunks, and a fold of the chunks. */
 function splitLong(kernel: Kernel): Kernel[] {
   const { nest, inputs } = kernel
   if (nest.kind !== 'reduce') return [kernel]
   const { size, turns } = nest
-  if (turns === 1) return [{ ...kernel, nest: withoutLoop(nest) }]
   if (!isLong(size, turns)) return [kernel]
   const { element, combine, identity } = nest.folds[0]!
   const chunks = Math.ceil(turns / Math.max(64, Math.ceil(Math.sqrt(turns))))

@@ -1,6 +1,6 @@
 // The loops of an equation: where in its inputs the elements lie that each of its own is made of.
 
-import { type Affine, flatten, loop, plus, quotient, times, unflatten } from '../affine.ts'
+import { type Affine, flatten, loop, plus, quotient, times, unflatten, whole } from '../affine.ts'
 import { type Equation, showParams } from '../graph.ts'
 import type { Letters, Read, Site } from '../primitive.ts'
 import * as scalar from '../scalar.ts'
@@ -32,6 +32,27 @@ function placesRead(equation: Equation, walk: (read: Read) => void): (readonly A
   return places
 }
 
+const folded = new WeakMap<Equation, number | null>()
+
+/** How many elements a reduction folds into one; null for other equations, and for one that folds nothing. */
+export function turnsOf(equation: Equation): number | null {
+  const { lower } = equation.primitive
+  if (lower.kind !== 'reduce') return null
+  let turns = folded.get(equation)
+  if (turns === undefined) {
+    const all = sizeOf(lower.extents(siteOf(equation)))
+    turns = all === 1 ? null : all
+    folded.set(equation, turns)
+  }
+  return turns
+}
+
+/** The index of the turn of a reduction that has one. */
+export const onlyTurn = (equation: Equation): readonly Affine[] => {
+  const { lower } = equation.primitive
+  return lower.kind === 'reduce' ? lower.extents(siteOf(equation)).map(() => whole(0)) : []
+}
+
 /** The relations of an equation to each of its inputs, by what `known` has of its like. */
 export function relationsOf(
   equation: Equation,
@@ -39,14 +60,18 @@ export function relationsOf(
 ): readonly Relation[] {
   const { lower } = equation.primitive
   if (lower.kind === 'map') return equation.inputs.map(() => 'same')
-  if (lower.kind !== 'view') return equation.inputs.map(() => 'other')
+  if ((lower.kind !== 'view' && lower.kind !== 'reduce') || turnsOf(equation) !== null)
+    return equation.inputs.map(() => 'other')
   const key = typesOf(equation)
   const before = known.get(key)
   if (before !== undefined) return before
   const { shape, size } = equation.outputs[0]!.aval
   const place = loop('p', size)
+  const index = unflatten(place, shape)
   const places = placesRead(equation, (read) =>
-    lower.element(unflatten(place, shape), read, siteOf(equation)),
+    lower.kind === 'view'
+      ? lower.element(index, read, siteOf(equation))
+      : lower.element(index, onlyTurn(equation), read, siteOf(equation)),
   )
   const relations = equation.inputs.map(({ aval }, input): Relation => {
     const [first, ...others] = places[input]!

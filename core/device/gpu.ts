@@ -6,6 +6,8 @@ declare global {
   interface GPUBindGroupLayout {}
   interface GPUBuffer {}
   interface GPUCommandBuffer {}
+  interface GPUCommandEncoder {}
+  interface GPUComputePassDescriptor {}
   interface GPUComputePipeline {}
   interface GPUDevice {}
 }

@@ -20,7 +20,7 @@ let [ready, kernels] = [0, 0]
  * import { jit, onCompile, tensor } from 'cotangent'
  * const seen = []
  * const stop = onCompile(({ ready, kernels }) => seen.push(`${ready} of ${kernels} kernels`))
- * await jit((x) => x.mul(x).sum().add(x.max()))(tensor([5, 7, 11, 13])).data()
+ * await jit((x) => x.matmul(x).max())(tensor([[5, 7], [11, 13]])).data()
  * stop()
  * seen // ['1 of 2 kernels', '2 of 2 kernels']
  * ```

@@ -98,6 +98,7 @@ export const quotientText = (text: string, by: number): string =>
 export const remainderText = (text: string, by: number): string =>
   isPowerOfTwo(by) ? `${text} & ${by - 1}u` : `${text} % ${by}u`
 
+const isConstant = ({ kind }: Scalar): boolean => kind === 'constant'
 const isFiniteConstant = (element: Scalar): boolean =>
   element.kind === 'constant' && Number.isFinite(element.value)
 
@@ -212,11 +213,45 @@ export class Writer {
       case 'reduced':
         throw new Error('compile: a reduction was read before it was done; this is a defect of the compiler')
       case 'apply':
-        return this.#spellApply(
-          first,
-          first.args.map((_, k) => this.spell(lanes.map((lane) => (lane as typeof first).args[k]!))),
-        )
+        return this.#spellApply(first, this.#apart(lanes, this.#argsOf(lanes)))
     }
+  }
+
+  #argsOf(lanes: readonly Scalar[]): Spelled[] {
+    const [first] = lanes as [Scalar & { kind: 'apply' }]
+    return first.args.map((_, k) => this.spell(lanes.map((lane) => (lane as typeof first).args[k]!)))
+  }
+
+  /**
+   * The factors of a product, or the parts of a quotient, so that no optimizer takes `(a / b) * b` or `(a * b) / b` for `a`,
+   * which it is not if `b` is 0, an infinity or NaN: there `b` is spelled in two ways.
+   */
+  #apart(lanes: readonly Scalar[], args: readonly Spelled[]): readonly Spelled[] {
+    const [first] = lanes as [Scalar & { kind: 'apply' }]
+    if (first.dtype !== 'f32' || (first.op !== '*' && first.op !== '/')) return args
+    const undone = first.op === '*' ? '/' : '*'
+    const partsOf = (k: number): readonly Spelled[] => {
+      const inner = lanes.map((lane) => (lane as typeof first).args[k]!)
+      const [arg] = inner as [Scalar]
+      if (arg.kind !== 'apply' || arg.op !== undone) return []
+      const parts = this.#argsOf(inner)
+      return undone === '/' ? parts.slice(1) : parts
+    }
+    return args.map((arg, k) => {
+      if (first.op === '/' && k === 0) return arg
+      if (isConstant(first.args[k]!)) return arg
+      const other = args[1 - k]!
+      const meets =
+        partsOf(1 - k).some(({ text }) => text === arg.text) || (first.op === '/' && other.text === arg.text)
+      if (!meets) return arg
+      const type = typeName('f32', arg.width)
+      const bits = typeName('u32', arg.width)
+      const hidden = arg.width === 1 ? 'id.x >> 31u' : `${bits}(id.x >> 31u)`
+      return {
+        text: this.name(`bitcast<${type}>(bitcast<${bits}>(${arg.text}) | (${hidden}))`),
+        width: arg.width,
+      }
+    })
   }
 
   #spellPosition(indices: readonly Affine[]): Spelled {
