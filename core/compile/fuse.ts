@@ -151,6 +151,9 @@ const maxSums = 8
 /** Folds and products over fewer cells are worth doing together only to have fewer kernels. */
 const smallLoops = 2 ** 14
 
+/** Groups that are looked at to find out whether one needs another; where there are more, it may. */
+const maxBetween = 48
+
 /** Kernels so far apart are left apart, or what they read would have to be kept long. */
 const near = 32
 
@@ -239,18 +242,19 @@ class Fusion {
   }
 
   #groupsReading(equation: Equation): Set<OpenGroup> {
-    return new Set(
-      [...this.#readers.get(equation)!].flatMap((reader) => [...(this.#homes.get(reader) ?? [])]),
-    )
+    const groups = new Set<OpenGroup>()
+    for (const reader of this.#readers.get(equation)!)
+      for (const group of this.#homes.get(reader) ?? []) groups.add(group)
+    return groups
   }
 
-  /** The groups that wait for an equation: those that read it, and those that it guards. */
-  #waitingFor(equation: Equation): Set<OpenGroup> {
-    const groups = this.#groupsReading(equation)
+  /** Calls `f` with the groups that wait for an equation: those that read it, and those that it guards; some more than once. */
+  #eachWaiting(equation: Equation, f: (group: OpenGroup) => void): void {
+    for (const reader of this.#readers.get(equation)!)
+      for (const group of this.#homes.get(reader) ?? []) f(group)
     for (const guarded of this.#guarded.get(equation)!)
       for (const group of this.#homes.get(guarded) ?? [])
-        if (group.root.guard && equation.outputs.includes(group.root.guard)) groups.add(group)
-    return groups
+        if (group.root.guard && equation.outputs.includes(group.root.guard)) f(group)
   }
 
   /** Finds an equation its kernel, or kernels. */
@@ -275,7 +279,10 @@ class Fusion {
       const merged = others.filter((other) => this.#mayMerge(only, other) && this.#merge(only, other))
       if (merged.length > 0) return this.#hosts(equation)
     }
-    const first = Math.min(...[...this.#waitingFor(equation)].map(({ rank }) => rank))
+    let first = Number.POSITIVE_INFINITY
+    this.#eachWaiting(equation, ({ rank }) => {
+      first = Math.min(first, rank)
+    })
     const host = places.find(({ rank }) => rank === first) // the others can wait for it
     if (host === undefined) return []
     for (const output of equation.outputs) host.outputs.add(output)
@@ -399,7 +406,8 @@ class Fusion {
     if (!haveSameLoops(one, other) || one.anchors.size + other.anchors.size > maxSums) return false
     if (one.width([...other.members.keys()], other.outputs) > this.#maxArrays) return false
     const [a, b] = one.rank < other.rank ? [one, other] : [other, one]
-    return !this.#after(a, b.rank).has(b)
+    const found = this.#after(a, b.rank, maxBetween)
+    return found.size < maxBetween && !found.has(b)
   }
 
   /** Makes `other` part of `group`. What waits for either now waits for both, so some of the groups between them move. */
@@ -419,27 +427,37 @@ class Fusion {
     return true
   }
 
-  /** The groups of no higher rank than `last` that wait, by way of whatever, for `group`. */
-  #after(group: OpenGroup, last: number): Set<OpenGroup> {
-    return reach(
-      group,
-      ({ rank }) => rank <= last,
-      (group) => [...group.outputs].flatMap((output) => [...this.#waitingFor(this.#producers.get(output)!)]),
-    )
+  /** The groups of no higher rank than `last` that wait, by way of whatever, for `group`; so many of them at most. */
+  #after(group: OpenGroup, last: number, most = Number.POSITIVE_INFINITY): Set<OpenGroup> {
+    const found = new Set<OpenGroup>()
+    const waiting = [group]
+    const take = (next: OpenGroup): void => {
+      if (next === group || next.rank > last || found.has(next)) return
+      found.add(next)
+      waiting.push(next)
+    }
+    for (let next = waiting.pop(); next !== undefined && found.size < most; next = waiting.pop())
+      for (const output of next.outputs) this.#eachWaiting(this.#producers.get(output)!, take)
+    return found
   }
 
   /** The groups of no lower rank than `first` that `group` waits for, by way of whatever. */
   #before(group: OpenGroup, first: number): Set<OpenGroup> {
-    return reach(
-      group,
-      ({ rank }) => rank >= first,
-      ({ external, root: { guard } }) =>
-        [...external, ...(guard ? [guard] : [])].flatMap((input) => {
-          const producer = this.#producers.get(input)
-          const homes = producer && this.#homes.get(producer)
-          return homes ? [...homes].filter(({ outputs }) => outputs.has(input)) : []
-        }),
-    )
+    const found = new Set<OpenGroup>()
+    const waiting = [group]
+    const take = (input: Var): void => {
+      const producer = this.#producers.get(input)
+      for (const home of (producer && this.#homes.get(producer)) ?? []) {
+        if (home === group || home.rank < first || found.has(home) || !home.outputs.has(input)) continue
+        found.add(home)
+        waiting.push(home)
+      }
+    }
+    for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
+      for (const input of next.external) take(input)
+      if (next.root.guard) take(next.root.guard)
+    }
+    return found
   }
 
   /** Kernels over the same loops that run about the same time become one, if they read an array in common or are small. */
@@ -475,23 +493,6 @@ class Fusion {
       rows: turns === null ? null : { size, turns },
     }
   }
-}
-
-/** What can be reached from a group by steps to groups that are allowed, without the group itself. */
-function reach(
-  from: OpenGroup,
-  allowed: (group: OpenGroup) => boolean,
-  step: (group: OpenGroup) => readonly OpenGroup[],
-): Set<OpenGroup> {
-  const found = new Set<OpenGroup>()
-  const waiting = [from]
-  for (let group = waiting.pop(); group !== undefined; group = waiting.pop())
-    for (const next of step(group))
-      if (next !== from && !found.has(next) && allowed(next)) {
-        found.add(next)
-        waiting.push(next)
-      }
-  return found
 }
 
 const readAlike = (one: OpenGroup, other: OpenGroup): boolean =>

@@ -46,11 +46,14 @@ export function emit(kernel: Kernel, tiling: Tiling = plainTiling): Module {
     grain: vectors.has(input) ? 'vector' : 'element',
     size: extentOf(kernel, kernel.inputs[input]!),
   })
-  const dry = new Writer(sourceOf)
-  writeBody(dry, kernel, tiling)
-  for (const input of dry.vectors) vectors.add(input)
-  const writer = new Writer(sourceOf)
-  const body = writeBody(writer, kernel, tiling)
+  let writer = new Writer(sourceOf)
+  let body = writeBody(writer, kernel, tiling)
+  for (const input of writer.vectors) vectors.add(input)
+  if ([...writer.elements].some((input) => vectors.has(input))) {
+    // What is also read by vectors has other elements.
+    writer = new Writer(sourceOf)
+    body = writeBody(writer, kernel, tiling)
+  }
   const bindings = kernel.inputs.map(
     ({ aval }, k) =>
       `@group(0) @binding(${k}) var<storage, read> in${k}: ${arrayName(aval.dtype, vectors.has(k) ? 4 : 1)};`,

@@ -112,6 +112,8 @@ export class Writer {
   readonly lines: string[] = []
   /** Inputs of which some load is a vector; they are bound as arrays of vectors. */
   readonly vectors = new Set<number>()
+  /** Inputs of which some load is a single element. */
+  readonly elements = new Set<number>()
   readonly #spelled = new Map<string, Spelled>()
   readonly #names = new Map<string, string>()
   readonly #scopes: { readonly spelled: string[]; readonly names: string[] }[] = []
@@ -291,6 +293,7 @@ export class Writer {
   #spellHalves(input: number, dtype: Half, offsets: readonly Affine[]): Spelled {
     const [first] = offsets as [Affine, ...Affine[]]
     const element = (offset: Affine): string => {
+      this.elements.add(input)
       const at = this.name(this.index(offset), 'at')
       const word =
         this.#sourceOf(input).grain === 'element'
@@ -315,6 +318,7 @@ export class Writer {
   }
 
   #element(input: number, offset: Affine): string {
+    this.elements.add(input)
     if (this.#sourceOf(input).grain === 'element') return `in${input}[${this.index(offset)}]`
     if (isMultiple(offset)) return `in${input}[${this.index(quarter(offset))}].x`
     const at = this.name(this.index(offset), 'at')
