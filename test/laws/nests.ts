@@ -149,8 +149,8 @@ class Turns {
 
   #evaluate(element: Scalar): HostData {
     if (element.kind === 'reduced') throw new Error('a fold is read before it is done')
-    if (element.kind === 'load') return this.#load(element.input, element.offset)
     const result = hostArray(element.dtype, this.count)
+    if (element.kind === 'load') return this.#load(element.input, element.offset, result)
     if (element.kind === 'constant') return result.fill(element.value)
     if (element.kind === 'position') {
       result.set(this.index(element.index))
@@ -172,18 +172,16 @@ class Turns {
     return result
   }
 
-  #load(input: number, offset: Affine): HostData {
+  #load(input: number, offset: Affine, into: HostData): HostData {
     const { data, isWritten } = this.#read(input)
-    const places = this.index(offset)
-    return data.slice(0, 0).constructor === Float32Array
-      ? gathered(new Float32Array(this.count), data, isWritten, places, input)
-      : gathered(
-          data instanceof Int32Array ? new Int32Array(this.count) : new Uint32Array(this.count),
-          data,
-          isWritten,
-          places,
-          input,
+    for (const [t, at] of this.index(offset).entries()) {
+      if (isWritten[at] !== 1)
+        throw new Error(
+          `element ${at} of ${data.length} of input ${input} is ${at < data.length ? 'not written yet' : 'none'}`,
         )
+      into[t] = data[at]!
+    }
+    return into
   }
 
   index(index: Affine): Int32Array {
@@ -217,22 +215,6 @@ class Turns {
     const { kind, by } = atom
     return this.index(atom.of).map((x) => (kind === 'quotient' ? Math.floor(x / by) : x % by))
   }
-}
-
-function gathered(
-  into: HostData,
-  data: HostData,
-  isWritten: Uint8Array,
-  places: Int32Array,
-  input: number,
-): HostData {
-  for (let t = 0; t < places.length; t++) {
-    const at = places[t]!
-    if (isWritten[at] !== 1)
-      throw new Error(`element ${at} of ${data.length} of input ${input} is read before it is written`)
-    into[t] = data[at]!
-  }
-  return into
 }
 
 // ---- nests
