@@ -355,7 +355,12 @@ function inOrder<T extends object>(doings: ReadonlyMap<T, Doing>): T[] | T {
   const open = new Set<T>()
   const visit = (thing: T): T | null => {
     if (order.has(thing)) return null
-    if (open.has(thing)) return [...open].findLast((other) => 'uses' in other) ?? null
+    if (open.has(thing)) {
+      const family = [...open].findLast((other) => 'uses' in other)
+      if (family === undefined)
+        throw new Error('compile: kernels wait for each other; this is a defect of the compiler')
+      return family
+    }
     open.add(thing)
     const needed = doings.get(thing)!.reads.flatMap((variable) => makers.get(variable) ?? [])
     for (const other of [before.get(thing), ...needed]) {

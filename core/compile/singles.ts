@@ -2,7 +2,7 @@
 
 import { isHalf } from '../dtype.ts'
 import { type Atom, Var } from '../graph.ts'
-import type { Group } from './fuse.ts'
+import { type Group, runsAlone } from './fuse.ts'
 
 /** Joins groups that make single elements and may run at the same time, in kernels that bind at most `maxArrays` arrays. */
 export function mergeSingles(groups: readonly Group[], maxArrays: number): Group[] {
@@ -12,6 +12,7 @@ export function mergeSingles(groups: readonly Group[], maxArrays: number): Group
   // How many other kernels have to run before: those of singles count as one with the singles that they read.
   const depths = new Map<Group, number>()
   const lots = new Map<number, Group[]>()
+  let last = 0
   for (const group of groups) {
     const single = isSingle(group)
     let depth = 0
@@ -20,6 +21,8 @@ export function mergeSingles(groups: readonly Group[], maxArrays: number): Group
       if (maker === undefined) continue
       depth = Math.max(depth, depths.get(maker)! + (single && isSingle(maker) ? 0 : 1))
     }
+    // What runs alone keeps its order, and so waits for all that is alone before it.
+    if (runsAlone(group.root.primitive)) depth = last = Math.max(depth, last)
     depths.set(group, depth)
     if (single) lots.set(depth, [...(lots.get(depth) ?? []), group])
   }

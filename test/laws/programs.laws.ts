@@ -1,8 +1,14 @@
 // The laws that random programs obey. What they mean and what transforms make of them is checked on the host in double
 // precision; that the device computes it, within what roundings do to the program, on as many as there is time for.
 
+import { fuse, type Group, runsAlone } from '../../core/compile/fuse.ts'
 import { compile } from '../../core/compile/index.ts'
+import { inline } from '../../core/compile/inline.ts'
+import { arrange } from '../../core/compile/packs.ts'
+import { simplify } from '../../core/compile/simplify.ts'
+import { mergeSingles } from '../../core/compile/singles.ts'
 import { launch, Program as Plan } from '../../core/device/index.ts'
+import { Var } from '../../core/graph.ts'
 import { type Graph, type NdArray, reference } from '../../core/index.ts'
 import * as cotangent from '../../index.ts'
 import {
@@ -23,6 +29,7 @@ import { type Budget, expectClose } from '../support/close.ts'
 import { type HostArray, inner, moved, stacked, toHosts, toNdArray, toTensor } from '../support/host.ts'
 import { floats, generator } from '../support/inputs.ts'
 import { shaken } from '../support/roundings.ts'
+import { runNests } from './nests.ts'
 import { draw, functionOf, type Program, type Written, write } from './programs.ts'
 
 type Values = readonly Value[]
@@ -162,7 +169,9 @@ function caseOf(program: Program): Case {
     args,
     transforms,
     graph,
-    results: run(graph, args),
+    get results() {
+      return run(graph, args)
+    },
   }
 }
 
@@ -305,6 +314,62 @@ export function checkMeaning(program: Program): Facts {
     }
   }
   return { undifferenced, kinds: written.kinds }
+}
+
+// ---- in kernels
+
+/** Each equation in a kernel of its own. */
+const apart = ({ equations }: Graph): Group[] =>
+  equations.flatMap((equation) =>
+    fuse({ inputs: [], captures: [], equations: [equation], outputs: equation.outputs }, 64),
+  )
+
+/** Equations in kernels as the compiler chooses them; the bodies of loops are as they come. */
+const fused = (graph: Graph, maxArrays: number, isBody: boolean): Group[] =>
+  isBody ? fuse(graph, maxArrays) : inOrder(mergeSingles(fuse(graph, maxArrays), maxArrays))
+
+/** Groups in an order in which each has what it reads. */
+function inOrder(groups: readonly Group[]): Group[] {
+  const doings = groups.map((group) => {
+    const members = [...group.members]
+    const made = new Set(members.flatMap(({ outputs }) => outputs))
+    const read = members.flatMap(({ inputs, guard }) => [...inputs, ...(guard ? [guard] : [])])
+    const reads = read.filter((atom) => atom instanceof Var).filter((variable) => !made.has(variable))
+    const doing = { group, reads, writes: group.outputs }
+    return runsAlone(group.root.primitive) ? doing : { ...doing, kernel: true }
+  })
+  return arrange(doings, [], (family) => family.model).order.flatMap((thing) =>
+    'group' in thing ? [thing.group] : [],
+  )
+}
+
+/**
+ * Fails unless a program has the same bits when its equations share kernels, of which none binds more arrays than it may,
+ * and computes what its graph means.
+ */
+export function checkFusion(program: Program): void {
+  const { graph, args } = caseOf(program)
+  const simple = simplify(inline(graph))
+  const maxArrays = [6, 9, 12][program.seed % 3]!
+  const expected = runNests(simple, args, { groups: apart, maxArrays: 64, garbage: Number.NaN })
+  const found = runNests(simple, args, { groups: fused, maxArrays, garbage: 3 })
+  for (const [k, y] of expected.entries()) {
+    const [a, b] = [found[k]!, y].map(
+      ({ buffer, byteOffset, length }) => new Uint32Array(buffer, byteOffset, length),
+    )
+    const at = a!.findIndex((word, i) => word !== b![i])
+    if (at >= 0)
+      throw new Error(
+        `fused = unfused: element ${at} of result ${k} is ${found[k]![at]}, expected ${y[at]}; ${maxArrays} arrays a kernel`,
+      )
+  }
+  const meant = run(graph, args)
+  const budgets = budgetsOf(graph, args, meant)
+  for (const [k, y] of meant.entries()) {
+    const { shape, dtype } = y
+    if (budgets[k])
+      expectClose({ data: expected[k]!, shape, dtype }, y, budgets[k], `in kernels: result ${k}`)
+  }
 }
 
 // ---- on the device

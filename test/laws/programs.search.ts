@@ -1,7 +1,7 @@
 // Draws programs, checks them, and makes those that fail small.
 
 import fc from 'fast-check'
-import { type Ask, checkDevice, checkMeaning } from './programs.laws.ts'
+import { type Ask, checkDevice, checkFusion, checkMeaning } from './programs.laws.ts'
 import { draw, type Program, programs, source, write } from './programs.ts'
 
 export interface Failure {
@@ -17,6 +17,7 @@ export interface Failure {
 export interface Tally {
   meaning: number
   device: number
+  fusion: number
   /** Derivatives not compared with differences, by reason. */
   readonly undifferenced: Record<string, number>
   /** Results that roundings alone change altogether, so that the device has no one value to agree with. */
@@ -28,6 +29,7 @@ export interface Tally {
 export const emptyTally = (): Tally => ({
   meaning: 0,
   device: 0,
+  fusion: 0,
   undifferenced: {},
   unsteady: 0,
   kinds: new Set(),
@@ -80,6 +82,23 @@ export async function searchMeaning(range: Range, tally: Tally): Promise<void> {
       tally.failures.push(failure ?? unrepeated(range.seed, range.from + k, error))
     }
     tally.meaning++
+  }
+}
+
+const fusion = async (program: Program): Promise<void> => {
+  checkFusion(program)
+}
+
+/** Checks that programs have the same bits however they are split into kernels. */
+export async function searchFusion(range: Range, tally: Tally): Promise<void> {
+  for (const [k, program] of drawn(range).entries()) {
+    try {
+      checkFusion(program)
+    } catch (error) {
+      const failure = await smallest(range.seed, String(range.from + k), fusion)
+      tally.failures.push(failure ?? unrepeated(range.seed, range.from + k, error))
+    }
+    tally.fusion++
   }
 }
 
