@@ -18,6 +18,8 @@ const width = 16
 
 const range = (n: number): number[] => Array.from({ length: n }, (_, k) => k)
 const part = 'xyzw'
+/** Swap a value with the thread whose number among four differs by 1, 2 and 3. */
+const swaps = ['quadSwapX', 'quadSwapY', 'quadSwapDiagonal']
 
 /** Threads of a workgroup along rows where four go together: all of them go over the columns that one sees. */
 const threadsTogether = (tiles: number): number => (tiles >= 256 ? 16 : tiles >= 128 ? 8 : 4)
@@ -38,7 +40,12 @@ export function writePairs(writer: Writer, nest: PairsNest, store: Store, { quad
     divides ? index : indexFrom(scalar.min(scalar.position(index), extent - 1), extent)
   const rowAt = range(height).map((k) => plus(times(loop('m', tiles), height), whole(k)))
   const row = rowAt.map((index) => clamped(index, rows, rows % height === 0))
-  const columnAt = (c: Affine): Affine => plus(times(loop('n', blocks), width), c)
+  /** A column of a block. Four threads go over each four columns in orders of their own, in which they can swap what they fetch. */
+  const columnAt = (c: Affine): Affine => {
+    const lane = scalar.position(loop('lane', vectorWidth))
+    const turned = together ? indexFrom(scalar.xor(scalar.position(c), lane), width) : c
+    return plus(times(loop('n', blocks), width), turned)
+  }
   const column = (c: Affine): Affine => clamped(columnAt(c), columns, columns % width === 0)
   const components = (d: Affine): Affine[] => range(step).map((k) => plus(times(d, step), whole(k)))
 
@@ -79,15 +86,16 @@ export function writePairs(writer: Writer, nest: PairsNest, store: Store, { quad
   /** As much of the vectors of a block's columns; four threads fetch a quarter each. */
   const fetchColumns = (name: string, read: (column: Affine, d: Affine) => Scalar): string[] => {
     if (!together) return range(width).map((c) => fetch((d) => read(column(whole(c)), d)))
-    const own = width / vectorWidth
-    for (const c of range(own)) {
-      const index = column(plus(times(loop('lane', vectorWidth), own), whole(c)))
-      const text = fetch((d) => read(index, d))
-      writer.line(`let own_${name}${c} = ${text};`)
-    }
-    return range(width).map((c) => {
-      writer.line(`let ${name}${c} = quadBroadcast(own_${name}${c % own}, ${Math.floor(c / own)}u);`)
-      return `${name}${c}`
+    return range(width / vectorWidth).flatMap((q) => {
+      const [own, ...others] = range(vectorWidth).map((k) => `${name}${vectorWidth * q + k}`)
+      const place = plus(
+        times(loop('n', blocks), width),
+        plus(whole(vectorWidth * q), loop('lane', vectorWidth)),
+      )
+      const index = clamped(place, columns, columns % width === 0)
+      writer.line(`let ${own} = ${fetch((d) => read(index, d))};`)
+      for (const [k, other] of others.entries()) writer.line(`let ${other} = ${swaps[k]}(${own});`)
+      return [own!, ...others]
     })
   }
 
