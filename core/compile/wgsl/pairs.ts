@@ -100,7 +100,6 @@ export function writePairs(writer: Writer, nest: PairsNest, store: Store, { quad
   }
 
   const suffix = (k: number, of: readonly unknown[]): string => (of.length > 1 ? `${k}` : '')
-  const rowsOf = (j: number): string => `x${suffix(j, dots)}`
   const sumsOf = (k: number): string => `sums${suffix(k, sums)}`
   const totalOf = (k: number): string => `total${suffix(k, nest.totals)}`
   const dotOf = (j: number, c: number): string => `dot${suffix(j, dots)}_${c}`
@@ -108,7 +107,6 @@ export function writePairs(writer: Writer, nest: PairsNest, store: Store, { quad
   const weightOf = (k: number, c: number): string => `w${suffix(k, dots)}_${c}`
   const list = `array<${type}, ${height * steps}>`
   const at = (r: number): string => (steps === 1 ? `${r}u` : `d * ${height}u + ${r}u`)
-  for (const j of dots.keys()) writer.line(`var ${rowsOf(j)}: ${list};`)
   for (const k of sums.keys()) writer.line(`var ${sumsOf(k)}: ${list};`)
   if (softmax) writer.line(`var top = ${lowest};`)
   for (const k of nest.totals.keys()) writer.line(`var ${totalOf(k)}: vec4<f32>;`)
@@ -148,10 +146,9 @@ export function writePairs(writer: Writer, nest: PairsNest, store: Store, { quad
           .join(' '),
       )
       alongVector(() => {
-        const xs = range(height).map((r) => {
-          const name = `row${r}`
-          writer.line(`let ${name} = ${rowsOf(j)}[${at(r)}];`)
-          return name
+        const xs = row.map((index, r) => {
+          writer.line(`let x${r} = ${fetch((d) => dot.row(b, index, d))};`)
+          return `x${r}`
         })
         for (const [c, y] of fetchColumns('y', (column, d) => dot.column(b, turn, column, d)).entries()) {
           const all = xs.map((x) => (step === 1 ? `${x} * ${y}` : `dot(${x}, ${y})`)).join(', ')
@@ -220,12 +217,7 @@ export function writePairs(writer: Writer, nest: PairsNest, store: Store, { quad
       })
   }
 
-  // What the rows alone say is read once.
-  writer.loop('d', steps, () => {
-    for (const [j, dot] of dots.entries())
-      for (const [r, index] of row.entries())
-        writer.line(`${rowsOf(j)}[${at(r)}] = ${fetch((d) => dot.row(b, index, d))};`)
-  })
+  // What the rows alone say of weights is read once.
   const unknown = dots.map(() => scalar.reduced('f32'))
   hoistLoads(writer, weightsAt(unknown, column(loop('c', width)), scalar.reduced('f32')))
   writer.loop('turn', turns, () => {
