@@ -34,6 +34,8 @@ export function largestValue(x: Scalar): number {
       return divisor > 0 ? Math.min(a, divisor - 1) : most
     case '&':
       return Math.min(a, b)
+    case '^':
+      return 2 ** Math.ceil(Math.log2(Math.max(a, b) + 1)) - 1
     case '>>':
       return x.args[1]!.kind === 'constant' ? Math.floor(a / 2 ** divisor) : a
     case 'select':

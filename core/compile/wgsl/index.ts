@@ -129,7 +129,7 @@ function writeBody(writer: Writer, kernel: Kernel, tiling: Tiling): Body {
     return writeMap(writer, nest, store, packs)
   }
   if (nest.kind === 'reduce') return writeReduce(writer, nest, store)
-  if (nest.kind === 'pairs') return writePairs(writer, nest, store)
+  if (nest.kind === 'pairs') return writePairs(writer, nest, store, tiling)
   return writeProduct(writer, nest, store, tiling)
 }
 
