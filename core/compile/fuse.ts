@@ -43,6 +43,7 @@ interface Space {
   readonly long: boolean
 }
 
+/** Rows are of neighbours. */
 const inOrder = ''
 
 const variables = (equation: Equation): Var[] => equation.inputs.filter((input) => input instanceof Var)
@@ -61,7 +62,9 @@ class OpenGroup {
   readonly members = new Map<Equation, Member>()
   readonly anchors = new Set<Equation>()
   readonly outputs = new Set<Var>()
+  /** What it reads and does not make. */
   readonly external = new Set<Var>()
+  readonly #made = new Set<Var>()
   readonly root: Equation
   space: Space
   /** Its place in an order in which the groups can run. */
@@ -92,13 +95,8 @@ class OpenGroup {
     for (const output of stored) if (!this.outputs.has(output)) width++
     for (const input of this.external) if (!inside.has(input)) width++
     for (const input of read)
-      if (!this.external.has(input) && !inside.has(input) && !this.#makes(input)) width++
+      if (!this.external.has(input) && !inside.has(input) && !this.#made.has(input)) width++
     return width
-  }
-
-  #made = new Set<Var>()
-  #makes(variable: Var): boolean {
-    return this.#made.has(variable)
   }
 
   add(equation: Equation, fact: Member): void {
@@ -125,7 +123,10 @@ class OpenGroup {
     const [flat, space] = this.isFlat ? [this, other.space] : [other, this.space]
     if (flat.isFlat)
       flat.#adopt(space, space.turns !== null && space.turns !== 1 && flat.space.size === space.size)
-    for (const [equation, fact] of other.members) this.add(equation, fact)
+    for (const [equation, fact] of other.members) {
+      const known = this.members.get(equation)
+      this.add(equation, known ? both(known, fact) : fact)
+    }
     for (const anchor of other.anchors) this.anchors.add(anchor)
     for (const output of other.outputs) this.outputs.add(output)
   }
@@ -140,6 +141,14 @@ class OpenGroup {
     }
     this.space = space
   }
+}
+
+/** What is known of an equation that two parts of a group do again. */
+function both(one: Member, other: Member): Member {
+  if (one.level !== other.level || one.turns !== other.turns)
+    return { level: 'operand', aligned: false, reads: Number.POSITIVE_INFINITY, turns: null }
+  const aligned = one.aligned && other.aligned
+  return { ...one, aligned, reads: aligned ? 1 : one.reads + other.reads }
 }
 
 /** Longer chains are cut: a kernel should stay readable, and spelling one out recurses. */
