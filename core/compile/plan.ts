@@ -132,10 +132,12 @@ interface Packed {
 
 function packedWorks(graph: Graph, maxArrays: number, tiling: Tiling): Packed {
   let lotOf = (_leaf: Var): number | null => 0
+  const known: Known = new Map()
   for (let tries = 1; ; tries++) {
     const { graph: cut, folds } = cutFolds(graph, lotOf)
     const leaves = new Set(folds.flatMap(({ leaves }) => leaves))
-    const works = worksOf(mergeSingles(fuse(cut, maxArrays), maxArrays), maxArrays, tiling, null, leaves)
+    const groups = mergeSingles(fuse(cut, maxArrays), maxArrays)
+    const works = worksOf(groups, maxArrays, tiling, null, leaves, known)
     const { packed, lots } = packWorks(graph, works, folds)
     if (folds.every(({ leaves: [first, ...rest] }) => inOneLot(first!, rest, lots))) return packed
     // What is in no family is done alone; those of two families are two sums.
@@ -224,6 +226,9 @@ function assemble(
   return { steps: [...steps, ...copies], slots, packs: together, tables: [...tables.values()] }
 }
 
+/** What is done for a group, by its text. */
+type Known = Map<string, { readonly works: readonly KernelWork[]; readonly variables: readonly Var[] }>
+
 /**
  * What is to be done for each group. A group equal to an earlier one, such as the same layer again, has the same text. The
  * folds that `apart` names are one kernel each, however long.
@@ -234,11 +239,8 @@ function worksOf(
   tiling: Tiling,
   slices: Slices | null,
   apart: ReadonlySet<Var> = new Set(),
+  known: Known = new Map(),
 ): Work[] {
-  const known = new Map<
-    string,
-    { readonly works: readonly KernelWork[]; readonly variables: readonly Var[] }
-  >()
   return groups.flatMap((group): Work[] => {
     const { lower } = group.root.primitive
     if (lower.kind === 'loop') return loopWorks(group.root, maxArrays, tiling, slices)
