@@ -38,7 +38,8 @@ export interface Module {
 const maxWorkgroups = 65535
 
 /** Workgroups small enough that few threads still spread over the cores of a software adapter. */
-const workgroupSize = (threads: number): number => (threads >= 512 ? 64 : threads >= 128 ? 32 : 16)
+const workgroupSize = (threads: number): number =>
+  threads >= 2 ** 16 ? 256 : threads >= 512 ? 64 : threads >= 128 ? 32 : 16
 
 export function emit(kernel: Kernel, tiling: Tiling = plainTiling): Module {
   const vectors = new Set<number>()
@@ -167,8 +168,7 @@ function writeMap(writer: Writer, { size, element }: MapNest, store: Store, pack
     return { ...grid, storesVectors: () => wide }
   }
   const grid = overThreads(writer, 'thread', turns / turnsOfThread)
-  const first = `thread * ${turnsOfThread}u`
-  writer.block(`for (var i = ${first}; i < ${first} + ${turnsOfThread}u; i++)`, body)
+  writer.block(`for (var i = thread; i < ${turns}u; i += ${turns / turnsOfThread}u)`, body)
   return { ...grid, storesVectors: () => wide }
 }
 
