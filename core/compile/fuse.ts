@@ -280,7 +280,8 @@ class Fusion {
     const stored = this.#isStored(equation)
     const groups = [...this.#groupsReading(equation)]
     const repeatable = (lower.kind === 'view' && lower.free) || this.#weightless.has(equation)
-    if (repeatable && !stored && groups.every((group) => this.#fits(group, equation, false))) return groups
+    if (repeatable && !stored && groups.every((group) => this.#factFitting(group, equation, false)))
+      return groups
     const places = groups.filter((group) => this.#mayJoin(group, equation, stored || groups.length > 1))
     if (!stored && groups.length === 1) return places
     if (!stored && groups.length === places.length) {
@@ -370,19 +371,18 @@ class Fusion {
     return { ...fact, aligned: false, reads: fact.reads * often }
   }
 
-  /** Whether a kernel has room for an equation. */
-  #fits(group: OpenGroup, equation: Equation, stored: boolean): boolean {
-    return (
-      this.#factIn(group, equation) !== null &&
-      group.members.size < maxMembers &&
-      group.width([equation], new Set(stored ? equation.outputs : [])) <= this.#maxArrays
-    )
+  /** How an equation would be read in a kernel that has room for it, or null. */
+  #factFitting(group: OpenGroup, equation: Equation, stored: boolean): Member | null {
+    if (group.members.size >= maxMembers) return null
+    if (group.width([equation], new Set(stored ? equation.outputs : [])) > this.#maxArrays) return null
+    return this.#factIn(group, equation)
   }
 
   /** Whether `equation` can be computed in `group` once, and stored there. */
   #mayJoin(group: OpenGroup, equation: Equation, stored: boolean): boolean {
-    if (isAlone(group.root) || !this.#fits(group, equation, stored)) return false
-    const { level, aligned, reads, turns } = this.#factIn(group, equation)!
+    const fact = isAlone(group.root) ? null : this.#factFitting(group, equation, stored)
+    if (fact === null) return false
+    const { level, aligned, reads, turns } = fact
     const { space } = group
     if (level === 'operand') return false
     const size = sizeOfResult(equation)

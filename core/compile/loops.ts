@@ -32,19 +32,21 @@ function placesRead(equation: Equation, walk: (read: Read) => void): (readonly A
   return places
 }
 
-const folded = new WeakMap<Equation, number | null>()
+const folded = new WeakMap<Equation, number>()
 
-/** How many elements a reduction folds into one; null for other equations, and for one that folds nothing. */
-export function turnsOf(equation: Equation): number | null {
+/** How many elements a reduction folds into one; null for other equations. */
+export function foldedElements(equation: Equation): number | null {
   const { lower } = equation.primitive
   if (lower.kind !== 'reduce') return null
-  let turns = folded.get(equation)
-  if (turns === undefined) {
-    const all = sizeOf(lower.extents(siteOf(equation)))
-    turns = all === 1 ? null : all
-    folded.set(equation, turns)
-  }
-  return turns
+  const count = folded.get(equation) ?? sizeOf(lower.extents(siteOf(equation)))
+  folded.set(equation, count)
+  return count
+}
+
+/** The same, but null for a reduction of one element: it folds nothing. */
+export function turnsOf(equation: Equation): number | null {
+  const count = foldedElements(equation)
+  return count === 1 ? null : count
 }
 
 /** The index of the turn of a reduction that has one. */
@@ -68,10 +70,11 @@ export function relationsOf(
   const { shape, size } = equation.outputs[0]!.aval
   const place = loop('p', size)
   const index = unflatten(place, shape)
+  const site = siteOf(equation)
   const places = placesRead(equation, (read) =>
     lower.kind === 'view'
-      ? lower.element(index, read, siteOf(equation))
-      : lower.element(index, onlyTurn(equation), read, siteOf(equation)),
+      ? lower.element(index, read, site)
+      : lower.element(index, onlyTurn(equation), read, site),
   )
   const relations = equation.inputs.map(({ aval }, input): Relation => {
     const [first, ...others] = places[input]!

@@ -7,8 +7,9 @@ import { type Atom, type Equation, type Graph, Var } from '../graph.ts'
 import type { Lowering, Params } from '../primitive.ts'
 import type { Scalar } from '../scalar.ts'
 import * as scalar from '../scalar.ts'
-import { Aval, sizeOf } from '../shape.ts'
+import { Aval } from '../shape.ts'
 import type { Kernel } from './kernels.ts'
+import { foldedElements } from './loops.ts'
 import { areSame, elementsAt, type Family, fewMembers, granule } from './packs.ts'
 
 /** Folds whose results are folded. */
@@ -85,7 +86,7 @@ export function cutFolds(
   }
 
   function totalOf(lot: readonly Equation[]): Equation {
-    const sizes = lot.map(foldedElements)
+    const sizes = lot.map((fold) => foldedElements(fold) ?? 0)
     const rows = (length: number): number =>
       roundUp(
         sizes.reduce((sum, size) => sum + Math.ceil(size / length), 0),
@@ -117,11 +118,6 @@ export function cutFolds(
 const roundUp = (size: number, to: number): number => Math.ceil(size / to) * to
 
 /** How many elements a fold has. */
-function foldedElements({ primitive: { lower }, params, inputs, outputs }: Equation): number {
-  const site = { params, inputs: inputs.map(({ aval }) => aval), output: outputs[0]!.aval }
-  return lower.kind === 'reduce' ? sizeOf(lower.extents(site)) : 0
-}
-
 const isScalarMap = ({ primitive: { lower }, inputs, outputs, guard }: Equation): boolean =>
   guard === undefined && lower.kind === 'map' && inputs.length === 2 && outputs[0]!.aval.size === 1
 
@@ -129,7 +125,7 @@ const isFoldToScalar = (equation: Equation): boolean => {
   const { primitive, inputs, outputs, guard } = equation
   const [{ aval }] = outputs as [Var]
   if (guard !== undefined || primitive.lower.kind !== 'reduce' || inputs.length !== 1) return false
-  return aval.size === 1 && !isHalf(aval.dtype) && foldedElements(equation) > 0
+  return aval.size === 1 && !isHalf(aval.dtype) && (foldedElements(equation) ?? 0) > 0
 }
 
 /** Whether `join` combines two numbers as `fold` does, so that it goes on with it. */

@@ -154,6 +154,13 @@ function places({ inputs: [q, k] }: Site<Params>) {
   }
 }
 
+/** The loops over the keys that each query sees. */
+function overQueries(site: Site<Params>) {
+  const { batch, time, heads, size, keys } = places(site)
+  const { behind, ahead } = site.params
+  return { batch: batch * heads, rows: time, columns: keys, turns: 1, size, behind, ahead }
+}
+
 const attentionPrimitive: Primitive<Params> = {
   name: 'attention',
   type: ([q]) => [q!, rowsOf(q!)],
@@ -169,17 +176,11 @@ const attentionPrimitive: Primitive<Params> = {
     kind: 'pairs',
     loops: [
       (read, site) => {
-        const { batch, time, heads, size, keys, query, key, row } = places(site)
-        const { scale, behind, ahead } = site.params
+        const { batch, time, heads, query, key, row } = places(site)
+        const { scale } = site.params
         return {
           outputs: [0, 1],
-          batch: batch * heads,
-          rows: time,
-          columns: keys,
-          turns: 1,
-          size,
-          behind,
-          ahead,
+          ...overQueries(site),
           dots: [
             {
               row: (b, t, d) => read(0, query(b, t, d)),
@@ -244,18 +245,12 @@ const cotangentPrimitive: Primitive<Params> = {
     kind: 'pairs',
     loops: [
       (read, site): Pairs => {
-        const { batch, time, heads, size, keys, query } = places(site)
-        const { scale, behind, ahead } = site.params
+        const { query } = places(site)
+        const { scale } = site.params
         const of = slopes(read, site)
         return {
           outputs: [0],
-          batch: batch * heads,
-          rows: time,
-          columns: keys,
-          turns: 1,
-          size,
-          behind,
-          ahead,
+          ...overQueries(site),
           dots: [
             { row: of.query(0), column: (b, _, s, d) => of.key(1)(b, s, d) },
             { row: of.query(5), column: (b, _, s, d) => of.key(2)(b, s, d) },

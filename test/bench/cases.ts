@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { type Aval, random, type Tensor, tree } from 'cotangent'
 import { llama } from 'cotangent/models'
 import { lora, rasa } from 'cotangent/peft'
+import { sixteenLayers } from '../support/sixteen-layers.ts'
 
 /** The sizes of a Llama. */
 export interface Sizes {
@@ -98,21 +99,6 @@ const blocks = (layers: number, checkpoint = false): Work => ({
   wide: 172,
   layers,
 })
-
-const sixteenLayers: llama.LlamaConfig = {
-  vocabularySize: 512,
-  hiddenSize: 64,
-  intermediateSize: 172,
-  layers: 16,
-  heads: 4,
-  kvHeads: 4,
-  headSize: 16,
-  normEps: 1e-5,
-  ropeTheta: 10000,
-  ropeScaling: null,
-  maxLength: 128,
-  tied: true,
-}
 
 /** What the configuration of stories260K says of its products. */
 const stories260K = {

@@ -39,6 +39,7 @@ import { lora, rasa } from 'cotangent/peft'
 import { describe, expect, test } from 'vitest'
 import { compile, type Plan } from '../../core/compile/index.ts'
 import { trace } from '../../core/trace.ts'
+import { sixteenLayers } from '../support/sixteen-layers.ts'
 
 type Dispatch = Plan['steps'][number] & { readonly kind: 'dispatch' }
 
@@ -147,31 +148,16 @@ test('with a checkpoint for each block, less than half of the memory', () => {
   expect(again.bytes / kept.bytes).toBeLessThanOrEqual(0.45)
 })
 
-const config: llama.LlamaConfig = {
-  vocabularySize: 512,
-  hiddenSize: 64,
-  intermediateSize: 172,
-  layers: 16,
-  heads: 4,
-  kvHeads: 4,
-  headSize: 16,
-  normEps: 1e-5,
-  ropeTheta: 10000,
-  ropeScaling: null,
-  maxLength: 128,
-  tied: false,
-}
-
 test.each([
   ['lora', lora({ rank: 8, alpha: 16 }), { dispatches: 564, pipelines: 45, megabytes: 13 }],
   ['rasa', rasa({ rank: 8, shared: 1, alpha: 16 }), { dispatches: 893, pipelines: 75, megabytes: 16 }],
 ] as const)('a step of %s in sixteen layers', (_, method, most) => {
   const optimizer = chain(clipByGlobalNorm(1), lionw(1e-4))
-  const base = llama.shapes(config)
+  const base = llama.shapes(sixteenLayers)
   const adapter = method.init(random.key(0), base) as never
   const step = (adapter: never, state: never, base: llama.LlamaParams, tokens: Value) => {
     const loss = (adapter: never): Value =>
-      causalLoss(llama.forward(config, method.apply(base, adapter), tokens), tokens)
+      causalLoss(llama.forward(sixteenLayers, method.apply(base, adapter), tokens), tokens)
     const [value, gradients] = valueAndGrad(loss)(adapter)
     const [updates, next] = optimizer.update(gradients, state, adapter)
     return [value, applyUpdates(adapter, updates), next] as const
