@@ -32,9 +32,11 @@ const found = new WeakMap<Device, { tile: Tile | null; readonly settled: Promise
 
 /** Compiles a graph for a device, of which it first finds out the best tile if there is a large product. */
 export async function compileFor(device: Device, graph: Graph): Promise<Plan> {
-  const { maxArrays, quads } = device
+  const { maxArrays, quads, software: hidesTurns } = device
   const plan = (): Plan =>
-    timed('compile', () => compile(graph, maxArrays, { quads, large: found.get(device)?.tile ?? null }))
+    timed('compile', () =>
+      compile(graph, maxArrays, { hidesTurns, quads, large: found.get(device)?.tile ?? null }),
+    )
   const first = plan()
   if (!hasLargeProduct(first)) return first
   const entry = found.get(device) ?? { tile: null, settled: findOut(device) }
@@ -55,7 +57,8 @@ async function findOut(device: Device): Promise<void> {
 }
 
 async function measure(device: Device, tiles: readonly Tile[]): Promise<Tile> {
-  const trials = tiles.map((large) => trialOf(side, { quads: device.quads, large }))
+  const { quads, software: hidesTurns } = device
+  const trials = tiles.map((large) => trialOf(side, { hidesTurns, quads, large }))
   return tiles[await fastest(device, trials, 4 * side * side)]!
 }
 

@@ -138,7 +138,7 @@ function packedWorks(graph: Graph, maxArrays: number, tiling: Tiling): Packed {
     const leaves = new Set(folds.flatMap(({ leaves }) => leaves))
     const groups = mergeSingles(fuse(cut, maxArrays), maxArrays)
     const works = worksOf(groups, maxArrays, tiling, null, leaves, known)
-    const { packed, lots } = packWorks(graph, works, folds)
+    const { packed, lots } = packWorks(graph, works, folds, tiling)
     if (folds.every(({ leaves: [first, ...rest] }) => inOneLot(first!, rest, lots))) return packed
     // What is in no family is done alone; those of two families are two sums.
     lotOf = (leaf) => (tries < 3 ? (lots.get(leaf) ?? null) : null)
@@ -153,6 +153,7 @@ function packWorks(
   { inputs, captures, outputs }: Graph,
   works: readonly Work[],
   folds: readonly WideFold[],
+  tiling: Tiling,
 ): { readonly packed: Packed; readonly lots: ReadonlyMap<Var, number> } {
   const foldOfLeaf = new Map(folds.flatMap((fold) => fold.leaves.map((leaf) => [leaf, fold] as const)))
   const foldOf = ({ writes }: Use): WideFold | null => foldOfLeaf.get(writes[0]!) ?? null
@@ -179,11 +180,11 @@ function packWorks(
   const done = order.map((thing): Work => {
     if (!('uses' in thing)) return thing
     const fold = foldOf(thing.model)
-    if (fold === null) return { ...kernelWork(packedMap(thing)), ...doingOf(thing) }
+    if (fold === null) return { ...kernelWork(packedMap(thing), tiling), ...doingOf(thing) }
     const { kernel, table, rows } = partialFolds(thing, fold)
     tables.set(table, rows)
     for (const { writes } of thing.uses) lots.set(writes[0]!, tables.size)
-    return { ...kernelWork(kernel), ...doingOf(thing) }
+    return { ...kernelWork(kernel, tiling), ...doingOf(thing) }
   })
   return { packed: { works: done, packs: [...new Set(classes.flat().flatMap(packsOf))], tables }, lots }
 }
@@ -252,7 +253,7 @@ function worksOf(
     const equal = known.get(key)
     if (equal === undefined) {
       const works = (isApart ? [loopOf(group)] : kernelsOf(group, slices)).map((kernel) =>
-        kernelWork(kernel, group, tiling),
+        kernelWork(kernel, tiling, group),
       )
       known.set(key, { works, variables })
       return works
@@ -272,7 +273,7 @@ interface KernelWork extends Work, Use {
   on(reads: readonly Var[], writes: readonly Var[], group: Group | null): KernelWork
 }
 
-function kernelWork(kernel: Kernel, group: Group | null = null, tiling?: Tiling): KernelWork {
+function kernelWork(kernel: Kernel, tiling?: Tiling, group: Group | null = null): KernelWork {
   const module = emit(kernel, tiling) // a kernel knows what it reads once its elements are spelled out
   const on: KernelWork['on'] = (reads, writes, group) => ({
     reads,

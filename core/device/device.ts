@@ -73,6 +73,8 @@ export class Device {
   readonly #maxBytes: number
   /** Whether threads can exchange values by fours. */
   readonly quads: boolean
+  /** Whether it computes on the CPU. */
+  readonly software: boolean
   failure: DeviceError | null = null
   readonly #free = new Map<number, Set<GPUBuffer>>()
   readonly #pipelines = new Map<string, Promise<GPUComputePipeline>>()
@@ -98,6 +100,7 @@ export class Device {
     this.maxArrays = maxStorageBuffersPerShaderStage
     this.#maxBytes = Math.min(maxBufferSize, maxStorageBufferBindingSize)
     this.quads = gpu.features.has('subgroups')
+    this.software = choice.candidates.at(-1)?.fallback ?? false
     gpu.addEventListener('uncapturederror', ({ error }) => {
       const { message } = error
       const { liveBytes } = this.#counts

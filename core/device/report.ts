@@ -25,11 +25,11 @@ const shownLimits = [
 
 /** Which adapter computes, why it was chosen, and what it offers. Opens the device. */
 export async function deviceReport(): Promise<DeviceReport> {
-  const { gpu, choice } = await openDevice()
+  const { gpu, choice, software } = await openDevice()
   return {
     name: choice.name,
     source: choice.source,
-    software: choice.candidates.at(-1)?.fallback ?? false,
+    software,
     reason: choice.reason,
     candidates: choice.candidates,
     limits: Object.fromEntries(shownLimits.map((name) => [name, gpu.limits[name]])),

@@ -44,7 +44,7 @@ test('a tile is measured once for an adapter', async () => {
 test('measuring names one of the candidates', async () => {
   const device = await openDevice()
   const candidates = [8, 4].map((width) =>
-    trialOf(64, { quads: false, large: { height: 8, width, quads: false } }),
+    trialOf(64, { hidesTurns: false, quads: false, large: { height: 8, width, quads: false } }),
   )
   expect([0, 1]).toContain(await fastest(device, candidates, 4 * 64 * 64))
 })
@@ -52,8 +52,8 @@ test('measuring names one of the candidates', async () => {
 /** A product done with this tile by every large product. */
 async function productWith(large: Tile, x: Value, y: Value): Promise<Float32Array> {
   const graph = makeGraph((x: Value, y: Value) => matmul(x, y))(x, y)
-  const { quads } = await openDevice()
-  const plan = compile(graph, 8, { quads, large })
+  const { quads, software: hidesTurns } = await openDevice()
+  const plan = compile(graph, 8, { hidesTurns, quads, large })
   const result = new Tensor(new Aval([x.shape[0]!, y.shape[1]!], 'f32'), null, {
     operation: 'plan',
     site: null,

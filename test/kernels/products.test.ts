@@ -54,7 +54,7 @@ async function results(
   terms: readonly Term[],
   quads: boolean,
 ) {
-  const { wgsl, workgroups, isLarge } = emit(kernel, { quads, large: null })
+  const { wgsl, workgroups, isLarge } = emit(kernel, { hidesTurns: true, quads, large: null })
   const place = (kind: 'input' | 'output') => (_: unknown, index: number) => ({ kind, index })
   const step = {
     kind: 'dispatch' as const,

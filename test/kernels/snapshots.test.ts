@@ -31,6 +31,7 @@ import {
 import { crossEntropy, linear, rmsNorm, rotate, swiglu } from 'cotangent/nn'
 import { expect, test } from 'vitest'
 import { compile } from '../../core/compile/index.ts'
+import { plainTiling } from '../../core/compile/wgsl/tiling.ts'
 import { Writer } from '../../core/compile/wgsl/writer.ts'
 
 const f32 = (...shape: number[]): Value => zeros(shape)
@@ -117,11 +118,19 @@ test.each(rows)('%s', (_name, f, args) => {
 test('a product of threads that exchange values by fours', () => {
   const f = (x: Value, y: Value, z: Value) => [matmul(x, y), add(matmul(x, z), 1)]
   const { steps } = compile(makeGraph(f)(f32(32, 16), f32(16, 24), f32(16, 24)), 8, {
+    hidesTurns: false,
     quads: true,
     large: null,
   })
   const texts = steps.map((step) => (step.kind === 'dispatch' ? step.wgsl : step.kind))
   expect(texts.join('\n')).toMatchSnapshot()
+})
+
+test.each(rows)('no driver can unroll a loop of %s where it must not', (_name, f, args) => {
+  const graph = makeGraph(f as (...args: Value[]) => unknown)(...args)
+  const { steps } = compile(graph, 8, { ...plainTiling, hidesTurns: true })
+  for (const step of steps)
+    if (step.kind === 'dispatch') expect(step.wgsl).not.toMatch(/for \(var \w+ = \d+u; \w+ < \d+u;/)
 })
 
 test('shapes are known without computing', () => {
@@ -130,7 +139,7 @@ test('shapes are known without computing', () => {
 })
 
 test('no name hides a type', () => {
-  const writer = new Writer(() => ({ grain: 'element', size: 1 }))
+  const writer = new Writer(() => ({ grain: 'element', size: 1 }), plainTiling)
   const names = Array.from({ length: 40 }, (_, k) => writer.name(`a * ${k}`, 'i'))
   expect(names).not.toContain('i32')
   expect(new Set(names).size).toBe(40)

@@ -47,12 +47,12 @@ export function emit(kernel: Kernel, tiling: Tiling = plainTiling): Module {
     grain: vectors.has(input) ? 'vector' : 'element',
     size: extentOf(kernel, kernel.inputs[input]!),
   })
-  let writer = new Writer(sourceOf)
+  let writer = new Writer(sourceOf, tiling)
   let body = writeBody(writer, kernel, tiling)
   for (const input of writer.vectors) vectors.add(input)
   if ([...writer.elements].some((input) => vectors.has(input))) {
     // What is also read by vectors has other elements.
-    writer = new Writer(sourceOf)
+    writer = new Writer(sourceOf, tiling)
     body = writeBody(writer, kernel, tiling)
   }
   const bindings = kernel.inputs.map(
@@ -79,16 +79,22 @@ export function emit(kernel: Kernel, tiling: Tiling = plainTiling): Module {
     ...functionsOf(writer.halves),
     '',
     `@compute @workgroup_size(${body.workgroup.join(', ')})`,
-    ...(writer.usesQuads
+    ...(writer.usesQuads || writer.usesOnce
       ? [
           'fn main(',
           '  @builtin(global_invocation_id) id: vec3<u32>,',
-          '  @builtin(workgroup_id) group: vec3<u32>,',
-          '  @builtin(subgroup_invocation_id) thread: u32,',
+          ...(writer.usesQuads
+            ? [
+                '  @builtin(workgroup_id) group: vec3<u32>,',
+                '  @builtin(subgroup_invocation_id) thread: u32,',
+              ]
+            : []),
+          ...(writer.usesOnce ? ['  @builtin(num_workgroups) launched: vec3<u32>,'] : []),
           ') {',
         ]
       : ['fn main(@builtin(global_invocation_id) id: vec3<u32>) {']),
     ...guard.map(() => '  if (guard[0] == 0u) { return; }'),
+    ...(writer.usesOnce ? ['  let once = min(launched.x, 1u); // 1, which drivers do not know'] : []),
     ...(writer.usesZero ? ['  let zero = f32(id.x >> 31u);'] : []),
     ...(special.length > 0
       ? ['  let infinity = bitcast<f32>(infinity_bits);', '  let nan = bitcast<f32>(nan_bits);']
@@ -288,9 +294,11 @@ function writeFold(
     writer.loop('r', turns, () => turn(name))
     return
   }
-  writer.block(`for (var start = 0u; start < ${turns}u; start += ${blockOfTurns}u)`, () => {
+  writer.block(`for (var start = 0u; start < ${writer.turns(turns)}; start += ${blockOfTurns}u)`, () => {
     writer.line(`var part = ${type}(${identity.text});`)
-    writer.block(`for (var r = start; r < min(start + ${blockOfTurns}u, ${turns}u); r++)`, () => turn('part'))
+    writer.block(`for (var r = start; r < min(start + ${blockOfTurns}u, ${writer.turns(turns)}); r++)`, () =>
+      turn('part'),
+    )
     accumulate(name, scalar.reduced(dtype), width, 'part')
   })
 }

@@ -135,7 +135,7 @@ export function writePairs(writer: Writer, nest: PairsNest, store: Store, { quad
     shown === null ? text : writer.name(`select(${otherwise}, ${text}, ${shown})`)
 
   const alongVector = (body: () => void): void =>
-    writer.block(steps === 1 ? '' : `for (var d = 0u; d < ${steps}u; d++)`, body)
+    writer.block(steps === 1 ? '' : `for (var d = 0u; d < ${writer.turns(steps)}; d++)`, body)
 
   /** The inner products of the rows with each column of a block: `dot_2` is that of the third column. */
   const writeDots = (): void => {

@@ -1,4 +1,4 @@
-// How a product is shared out among threads: the tile of sums of each, and the workgroups.
+// How a product is shared out among threads: the tile of sums of each, and the workgroups; and what kernels suit an adapter.
 
 import type { ProductNest } from '../kernels.ts'
 
@@ -9,8 +9,13 @@ interface Tile {
   readonly quads: boolean
 }
 
-/** What the choice of tiles has to know of the adapter. */
+/** What kernels have to know of the adapter. */
 export interface Tiling {
+  /**
+   * Whether loops hide how often they turn. Drivers unroll those of few turns, which is well on a GPU; llvmpipe is then busy
+   * with a fold of 32 turns for half a minute, and with the loop for a tenth of a second.
+   */
+  readonly hidesTurns: boolean
   /** Whether threads can exchange values by fours, which is part of WGSL's subgroups. */
   readonly quads: boolean
   /** The best tile for large products, of multiples of four rows and columns; null if it was not measured. */
@@ -18,7 +23,7 @@ export interface Tiling {
 }
 
 /** What every adapter can do. */
-export const plainTiling: Tiling = { quads: false, large: null }
+export const plainTiling: Tiling = { hidesTurns: false, quads: false, large: null }
 
 /** Products of so many multiplications are worth the time that a driver takes for a wide tile. */
 const large = 2 ** 25

@@ -127,13 +127,16 @@ export class Writer {
   usesSpecial = false
   usesZero = false
   usesQuads = false
+  usesOnce = false
   /** The functions of the 16-bit floats that the body calls. */
   readonly halves = new Set<string>()
   readonly #sourceOf: (input: number) => Source
+  readonly #hidesTurns: boolean
 
   /** `sourceOf` says how an input is bound; a first pass finds out by writing and looking at `vectors`. */
-  constructor(sourceOf: (input: number) => Source) {
+  constructor(sourceOf: (input: number) => Source, { hidesTurns }: { readonly hidesTurns: boolean }) {
     this.#sourceOf = sourceOf
+    this.#hidesTurns = hidesTurns
   }
 
   line(text: string): void {
@@ -156,7 +159,14 @@ export class Writer {
   /** Writes a loop of `turns` turns, or its body alone if it has one turn. */
   loop(name: string, turns: number, body: () => void): void {
     if (turns === 1) body()
-    else this.block(`for (var ${name} = 0u; ${name} < ${turns}u; ${name}++)`, body)
+    else this.block(`for (var ${name} = 0u; ${name} < ${this.turns(turns)}; ${name}++)`, body)
+  }
+
+  /** How often a loop turns. */
+  turns(count: number): string {
+    if (!this.#hidesTurns) return `${count}u`
+    this.usesOnce = true
+    return `${count}u * once`
   }
 
   /** Makes an expression known under a name, such as the accumulator of a loop. */
