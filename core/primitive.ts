@@ -62,6 +62,28 @@ export type Lowering<P> =
       readonly kind: 'pairs'
       readonly loops: readonly ((read: Read, site: Site<P>) => Pairs)[]
     }
+  | {
+      /**
+       * Updates are combined, one after the other, with elements along `axis` of the result, at places that are data. They are
+       * groups of their own, like loops over pairs.
+       */
+      readonly kind: 'scatter'
+      axis(params: P): number
+      /** The extents of the updates that each slice along the axis has. */
+      extents(site: Site<P>): readonly number[]
+      /** Where along the axis an update goes, as a u32; what lies outside goes nowhere. `before` is the index before the axis. */
+      place(before: readonly Affine[], turn: readonly Affine[], read: Read, site: Site<P>): Scalar
+      /** An element of an update. */
+      element(
+        before: readonly Affine[],
+        turn: readonly Affine[],
+        after: readonly Affine[],
+        read: Read,
+        site: Site<P>,
+      ): Scalar
+      combine(a: Scalar, b: Scalar): Scalar
+      identity(dtype: DType): number
+    }
   | Structure<P>
 
 /** How a primitive that is no loop nest becomes part of a program. */

@@ -3,7 +3,7 @@
 import { type Atom, type Equation, Literal, showLiteral, showParams } from '../graph.ts'
 
 export interface About {
-  /** What bounds it: `map`, `reduce`, `product`, or `host`. */
+  /** What bounds it: `map`, `reduce`, `product`, `pairs`, `scatter`, `loop` or `host`. */
   readonly kind: string
   /** Its equations as types, in order, without those that only move elements; the main one first. */
   readonly equations: readonly string[]
@@ -18,6 +18,7 @@ export const kindNames: Readonly<Record<string, string>> = {
   product: 'products',
   reduce: 'folds',
   map: 'element-wise',
+  scatter: 'scattering',
   loop: 'loops',
   host: 'the host',
 }

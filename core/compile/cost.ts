@@ -55,6 +55,11 @@ export function costOf({ nest, inputs, outputs }: Kernel): Cost {
     )
     return { flops: size * (turns * each + flopsOf(nest.finish(index, folded))), bytes }
   }
+  if (nest.kind === 'scatter') {
+    const { outer, inner, turns, combine, identity } = nest
+    const element = nest.element(at('b', outer), at('r', turns), at('n', inner))
+    return { flops: outer * inner * turns * flopsOf([combine(identity, element)]), bytes }
+  }
   if (nest.kind === 'pairs') return { flops: flopsOfPairs(nest, at), bytes }
   const { batch, rows, columns, sums } = nest
   const [b, m, n] = [at('b', batch), at('m', rows), at('n', columns)]

@@ -53,7 +53,8 @@ const sizeOfResult = (equation: Equation): number => equation.outputs[0]?.aval.s
 export const runsAlone = ({ lower }: Primitive): boolean => lower.kind === 'loop' || lower.kind === 'host'
 const isAlone = ({ primitive }: Equation): boolean => runsAlone(primitive)
 /** Whether an equation has kernels of its own, in which nothing but its operands is computed. */
-const isPairs = ({ primitive }: Equation): boolean => primitive.lower.kind === 'pairs'
+const hasOwnKernels = ({ primitive: { lower } }: Equation): boolean =>
+  lower.kind === 'pairs' || lower.kind === 'scatter'
 const isProduct = ({ primitive }: Equation): boolean => primitive.lower.kind === 'contract'
 const isReduction = (equation: Equation): boolean => turnsOf(equation) !== null
 
@@ -223,7 +224,7 @@ class Fusion {
     else if (isReduction(equation)) {
       const { turns, kind } = foldOf(equation, this.#folds)
       if (kind === inOrder && !isLong(sizeOfResult(equation), turns)) this.#foldTurns.set(equation, turns)
-    } else if (!isAlone(equation) && !isPairs(equation)) {
+    } else if (!isAlone(equation) && !hasOwnKernels(equation)) {
       if (producers.every((producer) => producer !== undefined && this.#weightless.has(producer)))
         this.#weightless.add(equation)
       if (lower.kind === 'branches' || lower.kind === 'inline') return
@@ -276,7 +277,7 @@ class Fusion {
   /** The kernels that an equation joins; what they do not all have at hand is stored by one of them. */
   #hosts(equation: Equation): readonly OpenGroup[] {
     const { lower } = equation.primitive
-    if (isAlone(equation) || isPairs(equation)) return []
+    if (isAlone(equation) || hasOwnKernels(equation)) return []
     const stored = this.#isStored(equation)
     const groups = [...this.#groupsReading(equation)]
     const repeatable = (lower.kind === 'view' && lower.free) || this.#weightless.has(equation)
@@ -358,7 +359,7 @@ class Fusion {
   /** How an input is read by a member of which this is known. */
   #through(group: OpenGroup, reader: Equation, fact: Member, relation: Relation): Member {
     const { lower } = reader.primitive
-    if (lower.kind === 'contract' || lower.kind === 'pairs')
+    if (lower.kind === 'contract' || hasOwnKernels(reader))
       return { level: 'operand', aligned: false, reads: fact.reads, turns: null }
     if (isReduction(reader)) return { level: 'cell', aligned: true, reads: 1, turns: null }
     const often = lower.kind === 'view' && lower.searches === true ? Infinity : 1
@@ -409,7 +410,7 @@ class Fusion {
 
   /** Whether two groups can be one: over the same loops, and neither waits for the other. */
   #mayMerge(one: OpenGroup, other: OpenGroup): boolean {
-    if ([one, other].some(({ root }) => isAlone(root) || isPairs(root))) return false
+    if ([one, other].some(({ root }) => isAlone(root) || hasOwnKernels(root))) return false
     if (one.root.guard !== other.root.guard) return false
     if (one.members.size + other.members.size > maxMembers) return false
     if (!haveSameLoops(one, other) || one.anchors.size + other.anchors.size > maxSums) return false

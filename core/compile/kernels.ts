@@ -15,7 +15,7 @@ import {
 } from '../affine.ts'
 import { isHalf, machineType } from '../dtype.ts'
 import { type Atom, type Equation, Literal, Var } from '../graph.ts'
-import type { Pairs, Site } from '../primitive.ts'
+import type { Lowering, Pairs, Site } from '../primitive.ts'
 import type { Scalar } from '../scalar.ts'
 import * as scalar from '../scalar.ts'
 import { Aval, sizeOf } from '../shape.ts'
@@ -73,7 +73,23 @@ export interface PairsNest extends Pairs {
   readonly kind: 'pairs'
 }
 
-type Nest = MapNest | ReduceNest | ProductNest | PairsNest
+/**
+ * For each of `outer` and `inner`, a column of `extent` elements; `turns` updates, in order, are combined each with the element
+ * at its place, if there is one.
+ */
+export interface ScatterNest {
+  readonly kind: 'scatter'
+  readonly outer: number
+  readonly extent: number
+  readonly inner: number
+  readonly turns: number
+  place(outer: Affine, turn: Affine): Scalar
+  element(outer: Affine, turn: Affine, inner: Affine): Scalar
+  combine(a: Scalar, b: Scalar): Scalar
+  readonly identity: Scalar
+}
+
+type Nest = MapNest | ReduceNest | ProductNest | PairsNest | ScatterNest
 
 /** An array that a kernel writes, and where in it the result begins. */
 interface Output {
@@ -235,7 +251,8 @@ export function loopOf(group: Group, slices: Slices | null = null, which = 0): K
 
   /** A thread of a loop stores single elements, and so 16-bit ones in f32, for a map to pack. */
   const targets = outputs.map((output) =>
-    isHalf(output.aval.dtype) && (anchors.length > 0 || rows !== null)
+    isHalf(output.aval.dtype) &&
+    (anchors.length > 0 || rows !== null || root.primitive.lower.kind === 'scatter')
       ? new Var(computed(output.aval))
       : output,
   )
@@ -253,6 +270,7 @@ export function loopOf(group: Group, slices: Slices | null = null, which = 0): K
     slices,
   })
 
+  if (lower.kind === 'scatter') return kernel(scatterNest(lower, root, elementOf, site(root)))
   const [first] = anchors
   if (first?.primitive.lower.kind === 'contract') {
     const finish = (place: Affine, sums: readonly Scalar[]) => elementsOf(outputs, place, sums)
@@ -462,6 +480,31 @@ function productNest(terms: readonly Term[], result: Aval, finish: ProductNest['
         result.shape,
       ),
     finish,
+  }
+}
+
+function scatterNest(
+  lower: Extract<Lowering<never>, { kind: 'scatter' }>,
+  { inputs }: Equation,
+  elementOf: (atom: Atom, index: readonly Affine[], found: readonly Scalar[]) => Scalar,
+  site: Site<never>,
+): ScatterNest {
+  const { shape, dtype } = site.output
+  const axis = lower.axis(site.params)
+  const [before, after] = [shape.slice(0, axis), shape.slice(axis + 1)]
+  const extents = lower.extents(site)
+  const read = (input: number, at: readonly Affine[]): Scalar => elementOf(inputs[input]!, at, [])
+  return {
+    kind: 'scatter',
+    outer: sizeOf(before),
+    extent: shape[axis]!,
+    inner: sizeOf(after),
+    turns: sizeOf(extents),
+    place: (outer, turn) => lower.place(unflatten(outer, before), unflatten(turn, extents), read, site),
+    element: (outer, turn, inner) =>
+      lower.element(unflatten(outer, before), unflatten(turn, extents), unflatten(inner, after), read, site),
+    combine: (a, b) => lower.combine(a, b),
+    identity: scalar.constant(lower.identity(dtype), dtype),
   }
 }
 

@@ -115,7 +115,7 @@ function patternOf(kernel: Kernel, size: number): Pattern | null {
     outputs.some(({ variable, start }) => isHalf(variable.aval.dtype) || start.terms.length > 0)
   )
     return null
-  if (nest.kind === 'product') return null
+  if (nest.kind !== 'map' && nest.kind !== 'reduce') return null
   let head = outputs.map(({ variable }) => variable.aval.dtype).join()
   if (nest.kind === 'reduce') {
     const result = scalar.reduced('f32')

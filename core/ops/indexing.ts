@@ -8,18 +8,9 @@ import * as scalar from '../scalar.ts'
 import { Aval, broadcastShapes, normalizeAxis, type Shape, sameShape, sizeOf } from '../shape.ts'
 import { bind, toArray } from '../trace.ts'
 import { type ArrayLike, full, type Value } from '../value.ts'
-import { equal, less, maximum, minimum, sub, where } from './arithmetic.ts'
+import { equal, less, maximum, where } from './arithmetic.ts'
 import { add, cast } from './elementwise.ts'
-import {
-  batchFirst,
-  broadcastTo,
-  elementOf,
-  expandDims,
-  moveaxis,
-  ndArray,
-  reshape,
-  sum,
-} from './movement.ts'
+import { batchFirst, broadcastTo, elementOf, expandDims, moveaxis, ndArray, reshape } from './movement.ts'
 
 type IotaParams = { readonly shape: Shape; readonly axis: number; readonly dtype: DType }
 
@@ -161,6 +152,12 @@ const scatterShape = (updates: Shape, ids: Shape, { axis, batch, size }: Scatter
   ...updates.slice(axis + ids.length - batch),
 ]
 
+/** The extents of the updates of each slice. */
+const scatterExtents = ({
+  inputs: [_, ids],
+  params: { batch },
+}: Pick<Site<ScatterParams>, 'inputs' | 'params'>): Shape => ids!.shape.slice(batch)
+
 const scatterAddPrimitive: Primitive<ScatterParams> = single<ScatterParams>({
   name: 'scatter_add',
   type: ([updates, ids], params) =>
@@ -172,10 +169,10 @@ const scatterAddPrimitive: Primitive<ScatterParams> = single<ScatterParams>({
   ],
   batch: (inputs, params, size) => batchIndexed(scatterAddPrimitive, inputs, params, size),
   reference: ([updates, ids], params) => scatterReference(updates!, ids!, params),
-  expand: ([updates, ids], params) => scatterSums(updates!, ids!, params),
+  expand: (inputs, params) => inTurn(inputs, params),
   lower: {
     kind: 'reduce',
-    extents: ({ inputs: [_, ids], params: { batch } }) => ids!.shape.slice(batch),
+    extents: scatterExtents,
     element: (index, turn, read, { params: { axis, batch, size, mode } }: Site<ScatterParams>) => {
       const at: Affine[] = [...index.slice(0, axis), ...turn, ...index.slice(axis + 1)]
       const place = placeScalar(read(1, [...index.slice(0, batch), ...turn]), size, mode)
@@ -195,34 +192,38 @@ function scatterReference(updates: NdArray, ids: NdArray, params: ScatterParams)
     if (id < 0) return 0
     const at = [...index.slice(0, axis), id, ...index.slice(axis + inner)]
     const flat = out.shape.reduce((sum, extent, d) => sum * extent + at[d]!, 0)
-    out.data[flat] = wrap[out.dtype](out.data[flat]! + elementOf(updates, index))
+    out.data[flat]! += elementOf(updates, index)
     return 0
   })
-  return out
+  return { ...out, data: out.data.map(wrap[out.dtype]) }
 }
 
-/** Fewer terms than this are not worth several kernels. */
+/** Fewer terms than this are summed at every element: threads are idle otherwise, and more joins the kernel. */
 const fewTerms = 1 << 16
+/** More updates than this one thread does not go over. */
+const manyUpdates = 1 << 15
 
-/**
- * Into a long array, one kernel looks for every element of every slice at all updates. Where that is much, the updates of one
- * index are summed first, in the same order, and each slice reads the sum at the last of its updates.
- */
-function scatterSums(updates: Value, ids: Value, { axis, batch, size, mode }: ScatterParams): Value | null {
-  const n = ids.size
-  const terms = size * updates.size
-  if (batch > 0 || mode === 'wrap' || terms < fewTerms || 4 * n * (updates.size + size) > terms) return null
-  const places = reshape(mode === 'clip' ? minimum(maximum(ids, 0), size - 1) : ids, [n])
-  const rows = reshape(updates, [...updates.shape.slice(0, axis), n, ...updates.shape.slice(axis + ids.rank)])
-  const square = [n, n]
-  const same = equal(reshape(places, [n, 1]), reshape(places, [1, n]))
-  const inner = reshape(same, [...square, ...rows.shape.slice(axis + 1).map(() => 1)])
-  const sums = sum(where(inner, expandDims(rows, axis), 0), { axis: axis + 1 })
-  const later = where(same, less(iota(square), iota(square, { axis: 1 })), false)
-  const last = where(equal(sum(later, { axis: 1 }), 0), places, size)
-  const hits = equal(iota([size, n], { dtype: ids.dtype }), reshape(last, [1, n]))
-  const seat = sum(where(hits, add(iota([size, n], { axis: 1 }), 1), 0), { axis: 1 })
-  return gather(sums, sub(seat, 1), axis, 'zero')
+const { expand: _, ...scatterRules } = scatterAddPrimitive
+
+/** The same, but that the updates are gone over once, and not again for every element of the result. */
+const scatterInTurn: Primitive<ScatterParams> = {
+  ...scatterRules,
+  lower: {
+    kind: 'scatter',
+    axis: ({ axis }) => axis,
+    extents: scatterExtents,
+    place: (before, turn, read, { params: { batch, size, mode } }) =>
+      placeScalar(read(1, [...before.slice(0, batch), ...turn]), size, mode),
+    element: (before, turn, after, read) => read(0, [...before, ...turn, ...after]),
+    combine: scalar.add,
+    identity: () => 0,
+  },
+}
+
+function inTurn([updates, ids]: readonly Value[], params: ScatterParams): Value | null {
+  const turns = sizeOf(scatterExtents({ inputs: [updates!.aval, ids!.aval], params }))
+  const isFew = params.size * updates!.size < fewTerms || turns === 1
+  return isFew || turns > manyUpdates ? null : bind(scatterInTurn, [updates!, ids!], params)[0]!
 }
 
 /** The slices of `x` at `ids` along `axis`, and what `mode` says of indices outside. */

@@ -304,6 +304,7 @@ const sumPrimitive: Primitive<ReduceParams> = single<ReduceParams>({
   },
   lower: {
     ...reduceLoops,
+    kind: 'reduce',
     element: (index, turn, read, site) =>
       scalar.cast(reduceLoops.element(index, turn, read, site), site.output.dtype),
     combine: scalar.add,

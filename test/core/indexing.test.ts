@@ -1,8 +1,10 @@
 // Indexing against JAX: `test/golden/indexing.py` says what a row is. Each row runs in double precision and on the device.
 
 import { describe, expect, test } from 'vitest'
-import { vjp, vmap } from '../../autodiff/index.ts'
-import { compile } from '../../core/compile/index.ts'
+import { scan, vjp, vmap } from '../../autodiff/index.ts'
+import { fuse } from '../../core/compile/fuse.ts'
+import { inline } from '../../core/compile/inline.ts'
+import { simplify } from '../../core/compile/simplify.ts'
 import * as core from '../../core/index.ts'
 import {
   at,
@@ -10,6 +12,7 @@ import {
   dynamicSlice,
   index,
   jit,
+  lower,
   makeGraph,
   tensor,
   type Value,
@@ -17,11 +20,12 @@ import {
 } from '../../core/index.ts'
 import type { IndexItem } from '../../core/ops/at.ts'
 import type { TakeOptions } from '../../core/ops/indexing.ts'
+import { runNests } from '../laws/nests.ts'
 import { expectClose } from '../support/close.ts'
 import { type GoldenArray, golden, ofGolden } from '../support/golden.ts'
 import { type HostArray, toHost, toHosts, toNdArray, toTensors } from '../support/host.ts'
 import { floats, generator, integers } from '../support/inputs.ts'
-import { oracle } from '../support/oracle.ts'
+import { oracle, referenceOf } from '../support/oracle.ts'
 
 type GoldenItem =
   | number
@@ -118,27 +122,52 @@ describe('by hand', () => {
     for (let k = 0; k < 5; k++) expect(await run()).toEqual([sums, winners])
   })
 
-  test('into long arrays, the updates of one place are summed first', async () => {
+  test('into long arrays, the updates are gone over once', async () => {
     const random = generator(4)
     const draws = [floats([2, 600, 8]), floats([2, 3, 4, 8]), integers(-610, 610, [3, 4])] as const
     const [x, u, ids] = draws.map((domain) => domain.draw(random)) as [HostArray, HostArray, HostArray]
     ids.data.set([5, 5, 599, 5, -1, 600]) // several of one place
+    const taken = (mode: 'clip' | 'wrap' | 'fill') => (x: Value, u: Value, ids: Value) =>
+      vjp((x: Value) => core.take(x, ids, { axis: 1, mode }), x)[1](u)[0]!
+    const segments = (u: Value, ids: Value) => core.segmentSum(u, ids, 600)
     const f = (x: Value, u: Value, ids: Value) => [
       at(x, {}, ids).add(u),
-      vjp((x: Value) => core.take(x, ids, { axis: 1, mode: 'clip' }), x)[1](u)[0]!,
-      vmap((u: Value) => core.segmentSum(u, core.cast(ids, 'u32'), 600))(u),
-      core.segmentSum(core.cast(core.mul(u, 100), 'i32').index(0), ids, 600),
+      taken('clip')(x, u, ids),
+      taken('wrap')(x, u, ids),
+      taken('fill')(x, u, ids),
+      vmap((u: Value) => segments(u, core.cast(ids, 'u32')))(u),
+      vmap(segments)(u, core.stack([ids, core.add(ids, 1)])),
+      segments(core.cast(core.mul(u, 100), 'i32').index(0), ids),
+      segments(core.reshape(u, [3, 4, 16]), ids).index({}, 3), // of which nobody has a multiple of four
+      segments(u.index(0, {}, {}, 2), core.abs(ids)), // one column
+      scan((sum: Value, u: Value) => [core.add(sum, 1), segments(u, ids)], zeros([]), u)[1],
     ]
     const [a, b, c] = toTensors([x, u, ids]) as [Value, Value, Value]
-    const [meaning, device] = [oracle(f, [x, u, ids])(x, u, ids), await toHosts(jit(f)(a, b, c))]
-    for (const [k, y] of meaning.entries())
+    const meaning = oracle(f, [x, u, ids])(x, u, ids)
+    const device = await toHosts(jit(f)(a, b, c))
+    const graph = simplify(inline(makeGraph(f)(a, b, c)))
+    const way = { groups: fuse, maxArrays: 8, garbage: 0 }
+    const nests = runNests(graph, [x, u, ids], way)
+    for (const [k, y] of meaning.entries()) {
       expectClose(device[k]!, y, { ulps: 2, absolute: 1e-6 }, `result ${k}`)
-    const graph = makeGraph((u: Value, ids: Value) => core.segmentSum(u, ids, 700))(
-      zeros([12, 8]),
-      zeros([12], 'i32'),
-    )
-    const names = compile(graph, 7).steps.map((step) => (step.kind === 'dispatch' ? step.name : step.kind))
-    expect(names).toContain('gather')
+      expectClose({ ...y, data: nests[k]! }, y, { ulps: 2, absolute: 1e-6 }, `result ${k} in kernels`)
+    }
+    const half = core.cast(b, 'bf16').index(0)
+    const ofHalves = await referenceOf(segments, [half, c])
+    expectClose(await toHost(jit(segments)(half, c)), ofHalves, { relative: 2 ** -8 }, 'in bf16')
+  })
+
+  test.each([
+    ['a vector', [], [12]],
+    ['matrices', [8], [12]],
+    ['ids of two axes', [8], [3, 4]],
+  ])('the work of adding %s grows with the updates, not with the array', (_name, after, before) => {
+    const flops = (size: number) =>
+      lower((u: Value, ids: Value) => core.segmentSum(u, ids, size))(
+        zeros([...before, ...after]),
+        zeros(before, 'i32'),
+      ).flops
+    expect(flops(1 << 16)).toBe(12 * (after[0] ?? 1))
   })
 
   test('places may differ between examples', async () => {

@@ -11,6 +11,7 @@ import {
   type PairsNest,
   type ProductNest,
   type ReduceNest,
+  type ScatterNest,
   type Slices,
 } from '../../core/compile/kernels.ts'
 import { simplify } from '../../core/compile/simplify.ts'
@@ -303,6 +304,31 @@ function runProduct(
   )
 }
 
+function runScatter(nest: ScatterNest, over: Over, store: Store): void {
+  const { outer, extent, inner, turns, identity, combine } = nest
+  const [b, r, n] = [loop('b', outer), loop('r', turns), loop('n', inner)]
+  const updates = over({ b: outer, r: turns, n: inner })
+  const [places, elements] = [updates.of(nest.place(b, r)), updates.of(nest.element(b, r, n))]
+  const [before, next] = [scalar.reduced(identity.dtype), scalar.reduced(identity.dtype)]
+  const combined = combine(before, next)
+  const found = hostArray(identity.dtype, outer * extent * inner).fill(
+    identity.kind === 'constant' ? identity.value : 0,
+  )
+  for (let t = 0; t < updates.count; t++) {
+    const at = (Math.floor(t / (turns * inner)) * extent + places[t]!) * inner + (t % inner)
+    if (places[t]! >= extent) continue
+    const one = new Turns(noArrays, {})
+    one.define(before, hostArray(identity.dtype, 1).fill(found[at]!) as HostData)
+    one.define(next, hostArray(identity.dtype, 1).fill(elements[t]!) as HostData)
+    found[at] = one.of(combined)[0]!
+  }
+  store(
+    0,
+    Int32Array.from(found, (_, at) => at),
+    [found],
+  )
+}
+
 function runPairs(nest: PairsNest, over: Over, store: Store): void {
   const { batch, rows, columns, turns, size, behind, ahead, dots, softmax, sums, totals } = nest
   const [b, m, n] = [loop('b', batch), loop('m', rows), loop('n', columns)]
@@ -405,6 +431,7 @@ function runKernel(kernel: Kernel, arrays: Arrays, maxArrays: number, garbage: n
     )
   } else if (nest.kind === 'reduce') runReduce(nest, over, store)
   else if (nest.kind === 'product') runProduct(nest, over, store)
+  else if (nest.kind === 'scatter') runScatter(nest, over, store)
   else runPairs(nest, over, store)
   for (const { variable, array, start, size } of targets) {
     if (array.isWritten.subarray(start, start + size).includes(0))

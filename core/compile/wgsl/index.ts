@@ -1,11 +1,21 @@
 // Kernels as WGSL modules. Maps and folds compute four neighbours a thread where they can; `product.ts` has products.
 
-import { type Affine, indexFrom, largest, loop, plus, times, whole } from '../../affine.ts'
+import {
+  type Affine,
+  indexFrom,
+  largest,
+  loop,
+  plus,
+  quotient,
+  remainder,
+  times,
+  whole,
+} from '../../affine.ts'
 import { isHalf } from '../../dtype.ts'
 import type { Var } from '../../graph.ts'
 import type { Scalar } from '../../scalar.ts'
 import * as scalar from '../../scalar.ts'
-import type { Fold, Kernel, MapNest, ReduceNest } from '../kernels.ts'
+import type { Fold, Kernel, MapNest, ReduceNest, ScatterNest } from '../kernels.ts'
 import { functionsOf } from './halves.ts'
 import { writePairs } from './pairs.ts'
 import { writeProduct } from './product.ts'
@@ -20,6 +30,7 @@ import {
   type Source,
   type Store,
   storageType,
+  type Target,
   typeName,
   vectorWidth,
   Writer,
@@ -115,27 +126,31 @@ const outputName = ({ outputs }: Kernel, k: number): string => (outputs.length =
 
 function writeBody(writer: Writer, kernel: Kernel, tiling: Tiling): Body {
   const { nest, outputs } = kernel
-  const store: Store = (k, place, lanes) => {
+  const target: Target = (k, place, width) => {
     const { start, variable } = outputs[k]!
-    const { dtype } = variable.aval
     const out = outputName(kernel, k)
-    const width = lanes.length === vectorWidth ? 4 : 1
     requireInside(out, plus(start, place), width, extentOf(kernel, variable))
-    const at = writer.index(width === 4 ? quarter(place) : place)
+    const at = (index: Affine): string => writer.index(width === 4 ? quarter(index) : index)
+    return `${out}[${start.terms.length === 0 ? '' : `${at(start)} + `}${at(place)}]`
+  }
+  const store: Store = (k, place, lanes) => {
+    const { dtype } = outputs[k]!.variable.aval
+    const width = lanes.length === vectorWidth ? 4 : 1
+    const at = target(k, place, width)
     if (isHalf(dtype)) {
       const spelled = writer.spell(lanes.map((lane) => scalar.unrounded(lane, dtype)))
-      writer.line(`${out}[${at}] = ${writer.half('store', dtype, 4)}(${widen(spelled, 'f32', 4)});`)
+      writer.line(`${at} = ${writer.half('store', dtype, 4)}(${widen(spelled, 'f32', 4)});`)
       return
     }
     const stored = lanes.map((lane) => (dtype === 'bool' ? scalar.cast(lane, 'u32') : lane))
-    const from = start.terms.length === 0 ? '' : `${writer.index(width === 4 ? quarter(start) : start)} + `
-    writer.line(`${out}[${from}${at}] = ${widen(writer.spell(stored), storageType(dtype), width)};`)
+    writer.line(`${at} = ${widen(writer.spell(stored), storageType(dtype), width)};`)
   }
   if (nest.kind === 'map') {
     const packs = outputs.some(({ variable }) => isHalf(variable.aval.dtype))
     return writeMap(writer, nest, store, packs)
   }
   if (nest.kind === 'reduce') return writeReduce(writer, nest, store)
+  if (nest.kind === 'scatter') return writeScatter(writer, nest, store, target)
   if (nest.kind === 'pairs') return writePairs(writer, nest, store, tiling)
   return writeProduct(writer, nest, store, tiling)
 }
@@ -301,6 +316,54 @@ function writeFold(
     )
     accumulate(name, scalar.reduced(dtype), width, 'part')
   })
+}
+
+/** Threads among which columns of updates are shared out, at least if the columns are long. */
+const scatterThreads = 512
+
+/** One thread a column, or four of them, or a strip of such: it goes over all updates, and takes those that are its own. */
+function writeScatter(writer: Writer, nest: ScatterNest, store: Store, target: Target): Body {
+  const { outer, extent, inner, turns, identity } = nest
+  const width = inner % vectorWidth === 0 ? vectorWidth : 1
+  const across = inner / width
+  const columns = outer * across
+  const strips = Math.max(1, Math.min(Math.ceil(scatterThreads / Math.max(columns, 1)), extent >> 4))
+  const length = Math.ceil(extent / strips)
+  const grid = overThreads(writer, 'i', columns * strips)
+  const i = loop('i', columns * strips)
+  const column = remainder(i, columns)
+  const batch = quotient(column, across)
+  const parts = Array.from({ length: width }, (_, lane) =>
+    plus(times(remainder(column, across), width), whole(lane)),
+  )
+  /** The flat place of an element of the thread's column. */
+  const at = (place: Affine): Affine => plus(times(plus(times(batch, extent), place), inner), parts[0]!)
+  const first = writer.name(writer.index(times(quotient(i, columns), length)), 'first')
+  const end = writer.name(`min(${first} + ${length}u, ${extent}u)`, 'end')
+  writer.block(`for (var p = ${first}; p < ${end}; p++)`, () =>
+    store(
+      0,
+      at(loop('p', extent)),
+      parts.map(() => identity),
+    ),
+  )
+  writer.loop('r', turns, () => {
+    const turn = loop('r', turns)
+    const place = writer.name(writer.spell([nest.place(batch, turn)]).text, 'place')
+    const known = scalar.reduced('u32')
+    writer.define(known, place, 1)
+    writer.block(`if (${place} >= ${first} && ${place} < ${end})`, () => {
+      const into = at(indexFrom(known, extent))
+      const before = scalar.reduced(identity.dtype)
+      writer.define(before, target(0, into, width), width)
+      store(
+        0,
+        into,
+        parts.map((part) => nest.combine(before, nest.element(batch, turn, part))),
+      )
+    })
+  })
+  return { ...grid, storesVectors: () => width === vectorWidth }
 }
 
 /** Loads saved by taking four lanes at once: neighbours count for it, scattered elements against it. */

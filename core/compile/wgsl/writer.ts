@@ -28,6 +28,9 @@ export interface Body {
 /** Writes the lanes of an output to a place in it, which is that of the first lane. */
 export type Store = (output: number, at: Affine, lanes: readonly Scalar[]) => void
 
+/** The element or the four elements at a place of an output, as text. */
+export type Target = (output: number, at: Affine, width: 1 | 4) => string
+
 /** How an array input is bound: by elements, or by vectors of four. */
 type Grain = 'element' | 'vector'
 
