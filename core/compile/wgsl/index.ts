@@ -319,7 +319,7 @@ function writeFold(
 }
 
 /** Threads among which columns of updates are shared out, at least if the columns are long. */
-const scatterThreads = 512
+const scatterThreads = 128
 
 /** One thread a column, or four of them, or a strip of such: it goes over all updates, and takes those that are its own. */
 function writeScatter(writer: Writer, nest: ScatterNest, store: Store, target: Target): Body {
