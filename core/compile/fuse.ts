@@ -88,8 +88,16 @@ class OpenGroup {
     return level === 'cell' ? size * (turns ?? 1) : size
   }
 
-  /** How many arrays the kernel binds with these equations inside, of which some more are stored. */
-  width(equations: readonly Equation[], stored: ReadonlySet<Var>): number {
+  /** Whether the kernel binds at most so many arrays with these equations inside, of which some more are stored. */
+  fits(equations: readonly Equation[], stored: ReadonlySet<Var>, maxArrays: number): boolean {
+    const most = equations.reduce(
+      (sum, { inputs }) => sum + inputs.length,
+      this.outputs.size + this.external.size + stored.size + 1,
+    )
+    return most <= maxArrays || this.#width(equations, stored) <= maxArrays
+  }
+
+  #width(equations: readonly Equation[], stored: ReadonlySet<Var>): number {
     const inside = new Set<Var>(equations.flatMap(({ outputs }) => outputs))
     const read = new Set(equations.flatMap(variables))
     let width = this.outputs.size + (this.root.guard ? 1 : 0)
@@ -375,7 +383,7 @@ class Fusion {
   /** How an equation would be read in a kernel that has room for it, or null. */
   #factFitting(group: OpenGroup, equation: Equation, stored: boolean): Member | null {
     if (group.members.size >= maxMembers) return null
-    if (group.width([equation], new Set(stored ? equation.outputs : [])) > this.#maxArrays) return null
+    if (!group.fits([equation], new Set(stored ? equation.outputs : []), this.#maxArrays)) return null
     return this.#factIn(group, equation)
   }
 
@@ -414,7 +422,7 @@ class Fusion {
     if (one.root.guard !== other.root.guard) return false
     if (one.members.size + other.members.size > maxMembers) return false
     if (!haveSameLoops(one, other) || one.anchors.size + other.anchors.size > maxSums) return false
-    if (one.width([...other.members.keys()], other.outputs) > this.#maxArrays) return false
+    if (!one.fits([...other.members.keys()], other.outputs, this.#maxArrays)) return false
     const [a, b] = one.rank < other.rank ? [one, other] : [other, one]
     const found = this.#after(a, b.rank, maxBetween)
     return found.size < maxBetween && !found.has(b)

@@ -29,7 +29,7 @@ export const plainTiling: Tiling = { hidesTurns: false, quads: false, large: nul
 const large = 2 ** 25
 
 /** Sums that a thread keeps at most; more would not fit in registers. */
-const mostSums = 96
+const mostSums = 128
 
 /** Whether a product has the tile of large ones. */
 export const isLarge = ({ batch, rows, columns, sums }: ProductNest): boolean =>
