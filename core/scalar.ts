@@ -105,6 +105,7 @@ export const le = comparison('<=')
 /** `condition ? yes : no`; both are evaluated. */
 export const select = (condition: Scalar, yes: Operand, no: Operand): Scalar => {
   const dtype = dtypeOf(yes, no)
+  if (condition.kind === 'constant') return operand(condition.value !== 0 ? yes : no, dtype)
   return apply('select', dtype, condition, operand(yes, dtype), operand(no, dtype))
 }
 
@@ -133,7 +134,10 @@ export const bitcast = (x: Scalar, dtype: MachineType): Scalar =>
   x.dtype === dtype ? x : apply('bitcast', dtype, x)
 
 /** A machine may assume that no NaN exists, so only the bits tell. */
-export const isNan = (x: Scalar): Scalar => lt(0x7f800000, and(bitcast(x, 'u32'), 0x7fffffff))
+export const isNan = (x: Scalar): Scalar =>
+  x.kind === 'constant'
+    ? constant(Number(Number.isNaN(x.value)), 'bool')
+    : lt(0x7f800000, and(bitcast(x, 'u32'), 0x7fffffff))
 
 /** `Σ coefficients[k] · x^k` by Horner's rule. */
 export const polynomial = (x: Scalar, coefficients: readonly number[]): Scalar =>

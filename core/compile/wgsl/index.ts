@@ -90,16 +90,12 @@ export function emit(kernel: Kernel, tiling: Tiling = plainTiling): Module {
     ...functionsOf(writer.halves),
     '',
     `@compute @workgroup_size(${body.workgroup.join(', ')})`,
-    ...(writer.usesQuads || writer.usesOnce
+    ...(writer.usesQuads || writer.usesGroup || writer.usesOnce
       ? [
           'fn main(',
           '  @builtin(global_invocation_id) id: vec3<u32>,',
-          ...(writer.usesQuads
-            ? [
-                '  @builtin(workgroup_id) group: vec3<u32>,',
-                '  @builtin(subgroup_invocation_id) thread: u32,',
-              ]
-            : []),
+          ...(writer.usesQuads || writer.usesGroup ? ['  @builtin(workgroup_id) group: vec3<u32>,'] : []),
+          ...(writer.usesQuads ? ['  @builtin(subgroup_invocation_id) thread: u32,'] : []),
           ...(writer.usesOnce ? ['  @builtin(num_workgroups) launched: vec3<u32>,'] : []),
           ') {',
         ]
@@ -173,6 +169,10 @@ const lanesOf = (name: string, size: number): Affine[] =>
 /** In a map of many turns a thread takes a few: to start one costs software adapters as much as a turn. */
 const manyTurns = 2 ** 16
 const turnsOfThread = 4
+/** Threads of a workgroup that share out its turns. */
+const together = 256
+/** Longer elements are written once, in a loop; it costs them little. */
+const shortElement = 12
 
 /** With `packs`, a thread always has four elements: a buffer ends at a multiple of them, and what lies behind `size` is no matter. */
 function writeMap(writer: Writer, { size, element }: MapNest, store: Store, packs: boolean): Body {
@@ -188,9 +188,31 @@ function writeMap(writer: Writer, { size, element }: MapNest, store: Store, pack
     body()
     return { ...grid, storesVectors: () => wide }
   }
+  const ofGroup = together * turnsOfThread
+  const nodes = new Set<string>()
+  for (const output of element(places[0]!)) countNodes(output, nodes)
+  if (turns % ofGroup === 0 && turns / ofGroup <= maxWorkgroups && nodes.size <= shortElement) {
+    writer.usesGroup = true
+    writer.line(`let first = group.x * ${ofGroup}u + id.x % ${together}u;`)
+    const first = loop('first', turns - ofGroup + together)
+    for (let turn = 0; turn < turnsOfThread; turn++) {
+      const lanes = places.map((_, lane) =>
+        plus(times(plus(first, whole(turn * together)), wide ? vectorWidth : 1), whole(lane)),
+      )
+      storeLanes(lanes.map(inside), element, (k, spelled) => store(k, lanes[0]!, spelled))
+    }
+    return { workgroup: [together], workgroups: [turns / ofGroup, 1, 1], storesVectors: () => wide }
+  }
   const grid = overThreads(writer, 'thread', turns / turnsOfThread)
   writer.block(`for (var i = thread; i < ${turns}u; i += ${turns / turnsOfThread}u)`, body)
   return { ...grid, storesVectors: () => wide }
+}
+
+/** Collects the operations of an element. */
+function countNodes(element: Scalar, nodes: Set<string>): void {
+  if (element.kind !== 'apply' || nodes.has(element.key)) return
+  nodes.add(element.key)
+  for (const arg of element.args) countNodes(arg, nodes)
 }
 
 /** Stores what some lanes have for each output. */

@@ -130,6 +130,7 @@ export class Writer {
   usesSpecial = false
   usesZero = false
   usesQuads = false
+  usesGroup = false
   usesOnce = false
   /** The functions of the 16-bit floats that the body calls. */
   readonly halves = new Set<string>()
