@@ -110,8 +110,9 @@ async function ask(key: string): Promise<GPUAdapter | null> {
   const { create } = await import('webgpu')
   const gpu = gpus.get(key) ?? create(dawnFeatures)
   gpus.set(key, gpu)
-  spreadPolling()
-  return gpu.requestAdapter({ powerPreference: 'high-performance' })
+  const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' })
+  if (adapter !== null && isSoftware(adapter.info)) spreadPolling()
+  return adapter
 }
 
 async function navigatorAdapter(): Promise<GPUAdapter> {

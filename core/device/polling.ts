@@ -1,6 +1,6 @@
 // How often Dawn looks for news of the GPU. In Node it does so in every turn of the event loop while anything is awaited, by
-// the global `setImmediate`: that keeps a core busy, which a software adapter computes with. Here it looks in every turn for
-// a moment only, and then about once a millisecond.
+// the global `setImmediate`: that keeps a core busy, with which a software adapter would compute. With such an adapter it looks
+// in every turn for a moment only, and then about once a millisecond.
 
 /** How long Dawn looks in every turn after something was asked for, in ms: a short program is not to wait for a timer. */
 const eager = 1
