@@ -5,7 +5,7 @@
 const allowed = {
   core: [],
   autodiff: ['core'],
-  nn: ['core'],
+  nn: ['core', 'autodiff'],
   models: ['core', 'nn'],
   optim: ['core'],
   peft: ['core', 'nn'],

@@ -77,23 +77,41 @@ export interface KeysAndValues {
 }
 
 /** The logits of every next token: `tokens` is i32 `[batch, time]`, the result `[batch, time, vocabulary]`. A `RangeError` if the text is too long. */
-export function forward(config: LlamaConfig, params: LlamaParams, tokens: Value): Value {
+export const forward = (config: LlamaConfig, params: LlamaParams, tokens: Value): Value =>
+  linear(hidden(config, params, tokens), head(params))
+
+/**
+ * What the logits are linear in, `[batch, time, hidden]`: `forward` without the head. With a large vocabulary, train on
+ * `linearCrossEntropy(hidden(config, params, tokens), head(params), nextTokens(labels))`.
+ */
+export function hidden(config: LlamaConfig, params: LlamaParams, tokens: Value): Value {
   if (tokens.rank !== 2) throw new TypeError(`llama: tokens are ${tokens}; make them i32[batch,time]`)
   const time = tokens.shape[1]!
   if (time > config.maxLength)
     throw new RangeError(
       `llama: ${time} tokens exceed the model's length of ${config.maxLength}; cut the text or choose another model`,
     )
-  return model(config, params, tokens, rope(config, time), (_, q, k, v) =>
+  return body(config, params, tokens, rope(config, time), (_, q, k, v) =>
     attention(q, k, v, { causal: true }),
   )
 }
+
+/** The map from what is hidden to logits: `[vocabulary, hidden]`. */
+export const head = (params: LlamaParams): Weight => params.head ?? params.embedding
 
 /** How the queries of a layer see keys and values: the only thing in which training and generation differ. */
 export type Attend = (layer: number, q: Value, k: Value, v: Value) => Value
 
 /** The logits as `forward` gives them, with the turns of `positions` and the attention of `attend`: `[batch, time, vocabulary]`. */
-export function model(
+export const model = (
+  config: LlamaConfig,
+  params: LlamaParams,
+  tokens: Value,
+  positions: RopeTable,
+  attend: Attend,
+): Value => linear(body(config, params, tokens, positions, attend), head(params))
+
+function body(
   config: LlamaConfig,
   params: LlamaParams,
   tokens: Value,
@@ -104,7 +122,7 @@ export function model(
   let x = embedding(params.embedding, tokens) // [batch, time, hidden]
   for (const [k, layer] of params.layers.entries())
     x = block(config, layer, x, positions, (q, keys, values) => attend(k, q, keys, values))
-  return linear(rmsNorm(x, params.norm, { eps: config.normEps }), params.head ?? params.embedding)
+  return rmsNorm(x, params.norm, { eps: config.normEps })
 }
 
 /** The parameters must have what the configuration says, at the same paths. */
