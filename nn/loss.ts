@@ -54,8 +54,8 @@ export interface LinearCrossEntropyOptions {
  * ```ts
  * import { tensor } from 'cotangent'
  * import { linearCrossEntropy } from 'cotangent/nn'
- * const [x, w] = [tensor([[1, 0], [0, 1]]), tensor([[9, 0], [0, 9]])]
- * await linearCrossEntropy(x, w, tensor([0, 1], { dtype: 'i32' })).item() // 0.0001234
+ * const [x, w] = [tensor([[1, 0], [0, 1]]), tensor([[1, 0], [0, 1]])]
+ * await linearCrossEntropy(x, w, tensor([0, 1], { dtype: 'i32' })).item() // 0.3132617
  * ```
  */
 export function linearCrossEntropy(
