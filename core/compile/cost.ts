@@ -68,7 +68,7 @@ export function costOf({ nest, inputs, outputs }: Kernel): Cost {
     return depth * (2 + flopsOf([lhs(b, m, k)]) + flopsOf([rhs(b, n, k)]))
   })
   const found = sums.map(({ lhs }) => lhs(b, m, at('k', 1)))
-  const after = flopsOf(nest.finish(nest.place(b, m, n), found))
+  const after = flopsOf(nest.finish(nest.place(b, m, n), found, found))
   return { flops: batch * rows * columns * (each.reduce((a, b) => a + b, 0) + after), bytes }
 }
 

@@ -18,6 +18,8 @@ export interface Group {
   readonly anchors: readonly Equation[]
   /** The rows that its reductions go along. */
   readonly rows: { readonly size: number; readonly turns: number } | null
+  /** Its products are also read at the partners of their elements, in halves of so many. */
+  readonly half: number | null
 }
 
 /** Where in a kernel an equation is evaluated: once a cell, once a row of cells, or as an operand of a product. */
@@ -27,6 +29,8 @@ interface Member {
   readonly level: Level
   /** Read only at the flat place of the cell, or of the row, that the kernel is at. */
   readonly aligned: boolean
+  /** Read there, or at the partner of it in halves of so many. */
+  readonly half: number | null
   /** In how many ways, that may differ in index, it is read. */
   readonly reads: number
   /** At the level of rows: how many cells each has. */
@@ -68,6 +72,7 @@ class OpenGroup {
   readonly #made = new Set<Var>()
   readonly root: Equation
   space: Space
+  half: number | null = null
   /** Its place in an order in which the groups can run. */
   rank: number
 
@@ -136,6 +141,7 @@ class OpenGroup {
       const known = this.members.get(equation)
       this.add(equation, known ? both(known, fact) : fact)
     }
+    this.half ??= other.half
     for (const anchor of other.anchors) this.anchors.add(anchor)
     for (const output of other.outputs) this.outputs.add(output)
   }
@@ -145,7 +151,8 @@ class OpenGroup {
     for (const [equation, fact] of this.members) {
       const isCell = fact.level === 'cell'
       const aligned = fact.aligned && (isCell || (!asRows && fact.turns === space.turns))
-      if (asRows) this.members.set(equation, { ...fact, level: 'row', aligned, turns: space.turns })
+      if (asRows)
+        this.members.set(equation, { ...fact, level: 'row', aligned, half: null, turns: space.turns })
       else this.members.set(equation, { ...fact, aligned })
     }
     this.space = space
@@ -155,9 +162,21 @@ class OpenGroup {
 /** What is known of an equation that two parts of a group do again. */
 function both(one: Member, other: Member): Member {
   if (one.level !== other.level || one.turns !== other.turns)
-    return { level: 'operand', aligned: false, reads: Number.POSITIVE_INFINITY, turns: null }
-  const aligned = one.aligned && other.aligned
-  return { ...one, aligned, reads: aligned ? 1 : one.reads + other.reads }
+    return { level: 'operand', aligned: false, half: null, reads: Number.POSITIVE_INFINITY, turns: null }
+  return together(one, [one, other])
+}
+
+/** How something is read that is read in these ways at one level. */
+function together(level: Pick<Member, 'level' | 'turns'>, ways: readonly Member[]): Member {
+  const aligned = ways.every((way) => way.aligned)
+  const half = ways.find((way) => !way.aligned)?.half ?? null
+  return {
+    level: level.level,
+    turns: level.turns,
+    aligned,
+    half: ways.every((way) => way.aligned || way.half === half) ? half : null,
+    reads: aligned ? 1 : ways.reduce((sum, { reads }) => sum + reads, 0),
+  }
 }
 
 /** Longer chains are cut: a kernel should stay readable, and spelling one out recurses. */
@@ -312,7 +331,7 @@ class Fusion {
     const group = new OpenGroup(equation, -this.#started++)
     this.#open.add(group)
     this.#homes.set(equation, new Set())
-    this.#enter(group, equation, { level: 'cell', aligned: true, reads: 1, turns: null })
+    this.#enter(group, equation, { level: 'cell', aligned: true, half: null, reads: 1, turns: null })
   }
 
   #join(groups: readonly OpenGroup[], equation: Equation): void {
@@ -325,6 +344,7 @@ class Fusion {
     this.#homes.get(equation)!.add(group)
     if (isProduct(equation)) {
       group.anchors.add(equation)
+      group.half ??= fact.half
       group.space = { ...group.space, kind: gridOf(equation) }
     } else if (isReduction(equation)) {
       group.anchors.add(equation)
@@ -355,9 +375,7 @@ class Fusion {
       facts.some(({ level, turns }) => level !== first.level || turns !== first.turns)
     )
       return null
-    const aligned = facts.every((fact) => fact.aligned)
-    const reads = aligned ? 1 : facts.reduce((sum, fact) => sum + fact.reads, 0)
-    return { ...first, aligned, reads }
+    return together(first, facts)
   }
 
   #relationsOf(reader: Equation): readonly Relation[] {
@@ -368,16 +386,22 @@ class Fusion {
   #through(group: OpenGroup, reader: Equation, fact: Member, relation: Relation): Member {
     const { lower } = reader.primitive
     if (lower.kind === 'contract' || hasOwnKernels(reader))
-      return { level: 'operand', aligned: false, reads: fact.reads, turns: null }
-    if (isReduction(reader)) return { level: 'cell', aligned: true, reads: 1, turns: null }
+      return { level: 'operand', aligned: false, half: null, reads: fact.reads, turns: null }
+    if (isReduction(reader)) return { level: 'cell', aligned: true, half: null, reads: 1, turns: null }
     const often = lower.kind === 'view' && lower.searches === true ? Infinity : 1
     if (relation === 'same') return { ...fact, reads: fact.reads * often }
     if (typeof relation === 'number' && fact.level === 'cell' && fact.aligned) {
       const { turns, kind, size } = group.space
       const fits = kind === inOrder && (turns === null ? size % relation === 0 : turns === relation)
-      if (fits) return { level: 'row', aligned: true, reads: 1, turns: relation }
+      if (fits) return { level: 'row', aligned: true, half: null, reads: 1, turns: relation }
     }
-    return { ...fact, aligned: false, reads: fact.reads * often }
+    const half = typeof relation === 'object' && fact.level === 'cell' ? relation.half : null
+    return {
+      ...fact,
+      aligned: false,
+      half: fact.aligned || fact.half === half ? half : null,
+      reads: fact.reads * often,
+    }
   }
 
   /** How an equation would be read in a kernel that has room for it, or null. */
@@ -402,8 +426,9 @@ class Fusion {
         level === 'row' || isReduction(equation) || (!space.long && !space.kind.startsWith('fold'))
       if (!aligned || !isFound || equation.guard !== group.root.guard) return false
     }
+    const swaps = this.#maySwap(group, equation, fact) && !stored
     if (isProduct(equation) || isReduction(equation)) {
-      if (!aligned || !maySkip(equation, group)) return false
+      if (!(aligned || swaps) || !maySkip(equation, group)) return false
       if (isProduct(equation)) return level === 'cell' && (group.isFlat || group.anchors.size < maxSums)
       const fold = foldOf(equation, this.#folds)
       const long = isLong(size, fold.turns)
@@ -411,15 +436,23 @@ class Fusion {
       if (long || space.long || fold.turns !== (space.turns ?? turns)) return false
       return fold.kind === space.kind
     }
-    if (!aligned) return reads === 1 && size >= group.often(level)
+    if (!aligned) return (swaps || reads === 1) && size >= group.often(level)
     if (level === 'cell') return size >= group.often(level)
     return space.turns !== null || this.#foldTurns.get(equation) === turns
+  }
+
+  /** Whether a product, or what only a product leads to, can be there for a cell and its partner: both are in one tile then. */
+  #maySwap(group: OpenGroup, equation: Equation, { level, half }: Member): boolean {
+    if (half === null || level !== 'cell' || !this.#epilogues.has(equation)) return false
+    const columns = equation.outputs[0]!.aval.shape.at(-1)!
+    return half % 4 === 0 && columns % (2 * half) === 0 && (group.half ?? half) === half
   }
 
   /** Whether two groups can be one: over the same loops, and neither waits for the other. */
   #mayMerge(one: OpenGroup, other: OpenGroup): boolean {
     if ([one, other].some(({ root }) => isAlone(root) || hasOwnKernels(root))) return false
     if (one.root.guard !== other.root.guard) return false
+    if (one.half !== null && other.half !== null && one.half !== other.half) return false
     if (one.members.size + other.members.size > maxMembers) return false
     if (!haveSameLoops(one, other) || one.anchors.size + other.anchors.size > maxSums) return false
     if (!one.fits([...other.members.keys()], other.outputs, this.#maxArrays)) return false
@@ -509,6 +542,7 @@ class Fusion {
       outputs: outputs.sort((a, b) => (turns === null ? 0 : a.aval.size - b.aval.size)),
       anchors: [...group.anchors].sort((a, b) => position(a) - position(b)),
       rows: turns === null ? null : { size, turns },
+      half: group.half,
     }
   }
 }

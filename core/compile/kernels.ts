@@ -20,7 +20,7 @@ import type { Scalar } from '../scalar.ts'
 import * as scalar from '../scalar.ts'
 import { Aval, sizeOf } from '../shape.ts'
 import type { Group } from './fuse.ts'
-import { type Axes, isLong, onlyTurn, type Product, productOf } from './loops.ts'
+import { type Axes, isLong, onlyTurn, type Product, productOf, type Relation, relationsOf } from './loops.ts'
 
 /** `size` independent elements, one for each output. */
 export interface MapNest {
@@ -63,9 +63,11 @@ export interface ProductNest {
   readonly rows: number
   readonly columns: number
   readonly sums: readonly Sum[]
+  /** If not null: the sums of the partner of an element are known with its own; columns are paired in halves of so many. */
+  readonly half: number | null
   /** The flat place of an element in the results. */
   place(batch: Affine, row: Affine, column: Affine): Affine
-  finish(place: Affine, sums: readonly Scalar[]): readonly Scalar[]
+  finish(place: Affine, sums: readonly Scalar[], partners: readonly Scalar[]): readonly Scalar[]
 }
 
 /** Sums over the columns that each row sees, with weights that are computed in passing. */
@@ -190,8 +192,9 @@ const computed = ({ shape, dtype }: Aval): Aval => new Aval(shape, machineType(d
  * be packed.
  */
 export function loopOf(group: Group, slices: Slices | null = null, which = 0): Kernel {
-  const { root, anchors, outputs, rows } = group
+  const { root, anchors, outputs, rows, half } = group
   const name = nameOf(group)
+  const relations = new Map<string, readonly Relation[]>()
   const inputs = new Inputs(slices)
   const inside = new Map(
     [...group.members].flatMap((equation) => equation.outputs.map((output) => [output, equation] as const)),
@@ -204,8 +207,13 @@ export function loopOf(group: Group, slices: Slices | null = null, which = 0): K
     output: computed(outputs[0]!.aval),
   })
 
-  /** The element of an atom at an index; `found` stands for the results of the anchors so far. */
-  const elementOf = (atom: Atom, index: readonly Affine[], found: readonly Scalar[]): Scalar => {
+  /** The element of an atom at an index; `found` stands for the results of the anchors so far, `partners` for those of the partner. */
+  const elementOf = (
+    atom: Atom,
+    index: readonly Affine[],
+    found: readonly Scalar[],
+    partners: readonly Scalar[] = found,
+  ): Scalar => {
     if (atom instanceof Literal) return scalar.constant(atom.value, atom.aval.dtype)
     const equation = inside.get(atom)
     if (equation === undefined) return inputs.load(atom, flatten(index, atom.aval.shape))
@@ -214,15 +222,25 @@ export function loopOf(group: Group, slices: Slices | null = null, which = 0): K
     const key = `${found.length > 0 ? found[0]!.key : ''}.${found.length}|${index.map((i) => i.key)}`
     const known = memo.get(atom) ?? new Map<string, Scalar>()
     memo.set(atom, known)
-    const element = known.get(key) ?? scalar.rounded(compute(equation, index, found), atom.aval.dtype)
+    const element =
+      known.get(key) ?? scalar.rounded(compute(equation, index, found, partners), atom.aval.dtype)
     known.set(key, element)
     return element
   }
 
-  const compute = (equation: Equation, index: readonly Affine[], found: readonly Scalar[]): Scalar => {
+  const compute = (
+    equation: Equation,
+    index: readonly Affine[],
+    found: readonly Scalar[],
+    partners: readonly Scalar[],
+  ): Scalar => {
     const { lower } = equation.primitive
+    const swaps = (input: number): boolean =>
+      half !== null && typeof relationsOf(equation, relations)[input] === 'object'
     const read = (input: number, at: readonly Affine[]): Scalar =>
-      elementOf(equation.inputs[input]!, at, found)
+      swaps(input)
+        ? elementOf(equation.inputs[input]!, at, partners, found)
+        : elementOf(equation.inputs[input]!, at, found, partners)
     if (lower.kind === 'map')
       return lower.element(
         equation.inputs.map((_, input) => read(input, index)),
@@ -256,9 +274,14 @@ export function loopOf(group: Group, slices: Slices | null = null, which = 0): K
       ? new Var(computed(output.aval))
       : output,
   )
-  const elementsOf = (list: readonly Var[], place: Affine, found: readonly Scalar[]): Scalar[] =>
+  const elementsOf = (
+    list: readonly Var[],
+    place: Affine,
+    found: readonly Scalar[],
+    partners?: readonly Scalar[],
+  ): Scalar[] =>
     list.map((output) => {
-      const element = elementOf(output, unflatten(place, output.aval.shape), found)
+      const element = elementOf(output, unflatten(place, output.aval.shape), found, partners)
       return targets.includes(output) ? element : scalar.unrounded(element, output.aval.dtype)
     })
   const kernel = (nest: Nest): Kernel => ({
@@ -273,11 +296,12 @@ export function loopOf(group: Group, slices: Slices | null = null, which = 0): K
   if (lower.kind === 'scatter') return kernel(scatterNest(lower, root, elementOf, site(root)))
   const [first] = anchors
   if (first?.primitive.lower.kind === 'contract') {
-    const finish = (place: Affine, sums: readonly Scalar[]) => elementsOf(outputs, place, sums)
+    const finish: ProductNest['finish'] = (place, sums, partners) =>
+      elementsOf(outputs, place, sums, partners)
     const terms = anchors.map((anchor) =>
       termOf(anchor, (input, at) => elementOf(anchor.inputs[input]!, at, [])),
     )
-    return kernel(productNest(terms, computed(first.outputs[0]!.aval), finish))
+    return kernel(productNest(terms, computed(first.outputs[0]!.aval), half, finish))
   }
   if (rows === null) {
     const { size } = outputs[0]!.aval
@@ -462,7 +486,12 @@ function at(letters: string, places: readonly (readonly [Axes, Affine])[]): Affi
   return [...letters].map((letter) => byLetter.get(letter)!)
 }
 
-function productNest(terms: readonly Term[], result: Aval, finish: ProductNest['finish']): ProductNest {
+function productNest(
+  terms: readonly Term[],
+  result: Aval,
+  half: number | null,
+  finish: ProductNest['finish'],
+): ProductNest {
   const { batch, rows, columns, out } = terms[0]!.product
   return {
     kind: 'product',
@@ -470,6 +499,7 @@ function productNest(terms: readonly Term[], result: Aval, finish: ProductNest['
     rows: sizeOf(rows.shape),
     columns: sizeOf(columns.shape),
     sums: terms.map(({ sum }) => sum),
+    half,
     place: (b, row, column) =>
       flatten(
         at(out, [

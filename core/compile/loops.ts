@@ -1,6 +1,6 @@
 // The loops of an equation: where in its inputs the elements lie that each of its own is made of.
 
-import { type Affine, flatten, loop, plus, quotient, times, unflatten, whole } from '../affine.ts'
+import { type Affine, flatten, loop, partition, plus, quotient, times, unflatten, whole } from '../affine.ts'
 import { type Equation, showParams } from '../graph.ts'
 import type { Letters, Read, Site } from '../primitive.ts'
 import * as scalar from '../scalar.ts'
@@ -8,9 +8,13 @@ import { sizeOf } from '../shape.ts'
 
 /**
  * What the element at a flat place of the result is read from: the element at the same place of an input; the one at the
- * place of its row, for so many elements each; or others.
+ * place of its row, for so many elements each; its partner, where pairs of halves of so many elements change places; or others.
  */
-export type Relation = 'same' | 'other' | number
+export type Relation = 'same' | 'other' | number | Swap
+
+interface Swap {
+  readonly half: number
+}
 
 const siteOf = ({ params, inputs, outputs }: Equation): Site<never> => ({
   params: params as never,
@@ -80,11 +84,27 @@ export function relationsOf(
     const [first, ...others] = places[input]!
     if (first === undefined || others.length > 0 || size === 0 || size % aval.size !== 0) return 'other'
     const each = size / aval.size
-    if (first.key !== quotient(place, each).key) return 'other'
-    return each === 1 ? 'same' : each
+    if (first.key === quotient(place, each).key) return each === 1 ? 'same' : each
+    const half = halfOf(first, place)
+    return half === null ? 'other' : { half }
   })
   known.set(key, relations)
   return relations
+}
+
+/** The elements of a half if an index is `place` but for a digit of two that is turned round, as by a flip. */
+function halfOf(index: Affine, place: Affine): number | null {
+  for (const term of index.terms) {
+    const { atom, by } = term
+    if (atom.kind !== 'value' || atom.extent !== 2 || atom.value.kind !== 'apply') continue
+    const [from, digit] = atom.value.args
+    const isTurned = atom.value.op === '-' && from?.kind === 'constant' && from.value === 1
+    if (!isTurned || digit?.kind !== 'position') continue
+    const [rest] = partition(index, ({ terms }) => terms[0]!.atom !== atom)
+    const back = plus(plus(rest, whole(index.offset)), times(digit.index, by))
+    return back.key === place.key ? by : null
+  }
+  return null
 }
 
 /** The loops of a reduction: how many elements it folds into one, and whether those are neighbours. */

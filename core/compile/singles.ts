@@ -66,6 +66,7 @@ const together = (groups: readonly Group[]): Group => ({
   outputs: groups.flatMap(({ outputs }) => outputs),
   anchors: [],
   rows: null,
+  half: null,
 })
 
 /** How many arrays the kernel of some groups binds. */

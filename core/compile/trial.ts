@@ -28,6 +28,7 @@ export function trialOf(size: number, tiling: Tiling): Module {
           },
         ],
         place: (_, row, column) => plus(times(row, size), column),
+        half: null,
         finish: (_, sums) => sums,
       },
       guard: null,

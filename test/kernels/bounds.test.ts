@@ -62,6 +62,7 @@ test('an operand of a product that may lie outside is refused', () => {
         },
       ],
       place: (_, row, column) => plus(times(row, 8), column),
+      half: null,
       finish: (_, sums) => sums,
     },
     guard: null,

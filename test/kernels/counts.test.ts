@@ -83,11 +83,11 @@ test('what goes with a product is done in its kernel', () => {
   expect(countsOf((x, w, y) => add(y, matmul(x, w)), x, w, residual).dispatches).toBe(1)
 })
 
-test('queries and keys are turned in one kernel', () => {
+test('queries and keys are turned where they are made', () => {
   const [x, w, table] = [f32(1, 128, 64), f32(64, 64), { cos: f32(128, 16), sin: f32(128, 16) }]
   const turned = (x: Value, q: Value, k: Value, table: RopeTable): Value[] =>
     [q, k].map((w) => rotate(reshape(linear(x, w), [1, 128, 4, 16]), table))
-  expect(countsOf(turned, x, w, w, table).dispatches).toBe(2)
+  expect(countsOf(turned, x, w, w, table).dispatches).toBe(1)
 })
 
 interface Block {
@@ -134,13 +134,13 @@ const blocks = (count: number, time: number, forward = block) =>
   )
 
 test('a block of Llama, forward and backward', () => {
-  expect(blocks(1, 32).dispatches).toBeLessThanOrEqual(23)
+  expect(blocks(1, 32).dispatches).toBeLessThanOrEqual(22)
 })
 
 test('sixteen blocks', () => {
   const { dispatches, pipelines } = blocks(16, 32)
   expect(pipelines).toBeLessThanOrEqual(60)
-  expect(dispatches).toBeLessThanOrEqual(16 * 23)
+  expect(dispatches).toBeLessThanOrEqual(16 * 22)
 })
 
 test('with a checkpoint for each block, less than half of the memory', () => {

@@ -37,6 +37,7 @@ function kernelOf(rows: number, columns: number, terms: readonly Term[]): Kernel
       rhs: (_, column, k) => scalar.load(rhs, at(k, columns, column), 'f32'),
     })),
     place: (_, row, column) => at(row, columns, column),
+    half: null,
     finish: (_, sums) => sums,
   }
   const outputs = terms.map(() => ({

@@ -279,7 +279,7 @@ function products(x: HostData, y: HostData, depth: number): Float32Array {
 }
 
 function runProduct(
-  { batch, rows, columns, sums, place, finish }: ProductNest,
+  { batch, rows, columns, sums, half, place, finish }: ProductNest,
   over: Over,
   store: Store,
 ): void {
@@ -297,10 +297,25 @@ function runProduct(
     return result
   })
   const at = place(b, m, n)
+  const places = cells.index(at)
+  const cellAt = new Map(Array.from(places, (place, t) => [place, t]))
+  const partners =
+    half === null
+      ? results
+      : results.map((result) => {
+          const partner = scalar.reduced('f32')
+          const of = (place: number) => place + (Math.floor(place / half) % 2 === 0 ? half : -half)
+          const data = cells.of(result)
+          cells.define(
+            partner,
+            Float32Array.from(places, (place) => data[cellAt.get(of(place))!]!),
+          )
+          return partner
+        })
   store(
     0,
-    cells.index(at),
-    finish(at, results).map((element) => cells.of(element)),
+    places,
+    finish(at, results, partners).map((element) => cells.of(element)),
   )
 }
 

@@ -2,7 +2,7 @@
 // operands allow vectors. Where threads can exchange values by fours, those of four neighbours fetch together the operand
 // that they share. No workgroup memory and no barriers: they cost more than they save on software adapters.
 
-import { type Affine, indexFrom, loop, plus, times, whole } from '../../affine.ts'
+import { type Affine, indexFrom, loop, plus, quotient, remainder, times, whole } from '../../affine.ts'
 import type { Scalar } from '../../scalar.ts'
 import * as scalar from '../../scalar.ts'
 import type { ProductNest, Sum } from '../kernels.ts'
@@ -172,7 +172,7 @@ function firstOf(name: string, extent: number, size: number): Affine {
 }
 
 export function writeProduct(writer: Writer, nest: ProductNest, store: Store, tiling: Tiling): Body {
-  const { batch, rows, columns } = nest
+  const { batch, rows, columns, half } = nest
   const { height, width, quads } = tileOf(nest, tiling)
   const [tilesDown, tilesAcross] = [Math.ceil(rows / height), Math.ceil(columns / width)]
   const { shares, workgroup } = gridOf([tilesAcross, tilesDown, batch], quads)
@@ -195,7 +195,13 @@ export function writeProduct(writer: Writer, nest: ProductNest, store: Store, ti
   } else if (guards.length > 0) writer.line(`if (${guards.join(' || ')}) { return; }`)
   const b = loop('b', batch)
   const firstRow = firstOf('m', rows, height)
-  const firstColumn = firstOf('n', columns, width)
+  /** The column at a side of the tile; a tile of two halves has four columns and their partners. */
+  const columnAt = (side: Affine): Affine => {
+    if (half === null) return plus(firstOf('n', columns, width), side)
+    const [quads, tile] = [half / vectorWidth, loop('n', tilesAcross)]
+    const first = plus(times(quotient(tile, quads), 2 * half), times(remainder(tile, quads), vectorWidth))
+    return plus(first, plus(times(quotient(side, vectorWidth), half), remainder(side, vectorWidth)))
+  }
 
   /** Writes the loop over the depth of some sums; their results are then known by the texts of their elements. */
   const writeSums = (sums: readonly (readonly [string, Sum])[]): Sums[] => {
@@ -224,7 +230,7 @@ export function writeProduct(writer: Writer, nest: ProductNest, store: Store, ti
     }
     const written = sums.map(([name, { lhs, rhs }]) => {
       const left = operandOf((side, k) => lhs(b, plus(firstRow, side), step(k)), true)
-      const right = operandOf((side, k) => rhs(b, plus(firstColumn, side), step(k)), false)
+      const right = operandOf((side, k) => rhs(b, columnAt(side), step(k)), false)
       const dots = left.direction === 'depth' && right.direction === 'depth'
       const wide = !dots && width % vectorWidth === 0
       const columnsOfSums = range(wide ? width / vectorWidth : width)
@@ -267,7 +273,7 @@ export function writeProduct(writer: Writer, nest: ProductNest, store: Store, ti
   const found: Sums[] = []
   const first = (sum: Sum): readonly [Scalar, Scalar] => [
     sum.lhs(b, firstRow, loop('k', sum.depth)),
-    sum.rhs(b, firstColumn, loop('k', sum.depth)),
+    sum.rhs(b, columnAt(whole(0)), loop('k', sum.depth)),
   ]
   for (const [k, sum] of nest.sums.entries()) {
     if (found[k] !== undefined) continue
@@ -284,9 +290,10 @@ export function writeProduct(writer: Writer, nest: ProductNest, store: Store, ti
 
   // The sums are stored in a loop, so that an epilogue is written once; its bound depends on the tile, or drivers unroll it.
   const storedRow = plus(firstRow, loop('row', height))
-  const storedColumn = (quad: number): Affine => plus(firstColumn, times(loop('column', width / quad), quad))
+  const storedColumn = (quad: number, k = 0): Affine =>
+    columnAt(plus(times(loop('column', width / quad), quad), whole(k)))
   const place = (quad: number): Affine[] =>
-    range(quad).map((k) => nest.place(b, storedRow, plus(storedColumn(quad), whole(k))))
+    range(quad).map((k) => nest.place(b, storedRow, storedColumn(quad, k)))
   const storesVectors =
     width % vectorWidth === 0 && columns % vectorWidth === 0 && isVector(place(vectorWidth))
   const lanes = storesVectors ? vectorWidth : 1
@@ -309,12 +316,15 @@ export function writeProduct(writer: Writer, nest: ProductNest, store: Store, ti
     writer.line(`let column = ${remainderText('r', stored)};`)
     const write = (): void => {
       const at = place(lanes)
-      const sums = found.map((_, k) => {
-        const sum = scalar.reduced('f32')
-        writer.define(sum, `${listOf(k)}[r]`, storesVectors ? 4 : 1)
-        return sum
-      })
-      const elements = at.map((place) => nest.finish(place, sums))
+      const sumsAt = (r: string): Scalar[] =>
+        found.map((_, k) => {
+          const sum = scalar.reduced('f32')
+          writer.define(sum, `${listOf(k)}[${r}]`, storesVectors ? 4 : 1)
+          return sum
+        })
+      const sums = sumsAt('r')
+      const partners = half === null ? sums : sumsAt(`r ^ ${vectorWidth / lanes}u`)
+      const elements = at.map((place) => nest.finish(place, sums, partners))
       for (const k of elements[0]!.keys())
         store(
           k,

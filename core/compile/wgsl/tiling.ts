@@ -32,8 +32,9 @@ const large = 2 ** 25
 const mostSums = 128
 
 /** Whether a product has the tile of large ones. */
-export const isLarge = ({ batch, rows, columns, sums }: ProductNest): boolean =>
+export const isLarge = ({ batch, rows, columns, sums, half }: ProductNest): boolean =>
   sums.length === 1 &&
+  half === null &&
   columns % 8 === 0 &&
   rows >= 8 &&
   batch * rows * columns * sums.reduce((total, { depth }) => total + depth, 0) >= large
@@ -43,7 +44,7 @@ export function tileOf(nest: ProductNest, tiling: Tiling): Tile {
   const { rows, columns, sums } = nest
   const { quads } = tiling
   if (isLarge(nest)) return tiling.large ?? { height: 8, width: 8, quads }
-  const width = columns < 8 && columns % 4 !== 0 ? columns : 4
+  const width = nest.half !== null ? 8 : columns < 8 && columns % 4 !== 0 ? columns : 4
   const height = rows <= 8 ? rows : sums.length * 8 * width > mostSums ? 4 : 8
   return { height, width, quads }
 }
