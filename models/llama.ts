@@ -111,6 +111,7 @@ export const model = (
   attend: Attend,
 ): Value => linear(body(config, params, tokens, positions, attend), head(params))
 
+/** All but the head, `[batch, time, hidden]`. */
 function body(
   config: LlamaConfig,
   params: LlamaParams,

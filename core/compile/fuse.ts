@@ -163,16 +163,17 @@ class OpenGroup {
 function both(one: Member, other: Member): Member {
   if (one.level !== other.level || one.turns !== other.turns)
     return { level: 'operand', aligned: false, half: null, reads: Number.POSITIVE_INFINITY, turns: null }
-  return together(one, [one, other])
+  return together([one, other])
 }
 
-/** How something is read that is read in these ways at one level. */
-function together(level: Pick<Member, 'level' | 'turns'>, ways: readonly Member[]): Member {
+/** How something is read that is read in these ways, all at one level. */
+function together(ways: readonly Member[]): Member {
+  const { level, turns } = ways[0]!
   const aligned = ways.every((way) => way.aligned)
   const half = ways.find((way) => !way.aligned)?.half ?? null
   return {
-    level: level.level,
-    turns: level.turns,
+    level,
+    turns,
     aligned,
     half: ways.every((way) => way.aligned || way.half === half) ? half : null,
     reads: aligned ? 1 : ways.reduce((sum, { reads }) => sum + reads, 0),
@@ -375,7 +376,7 @@ class Fusion {
       facts.some(({ level, turns }) => level !== first.level || turns !== first.turns)
     )
       return null
-    return together(first, facts)
+    return together(facts)
   }
 
   #relationsOf(reader: Equation): readonly Relation[] {

@@ -169,7 +169,7 @@ const scatterAddPrimitive: Primitive<ScatterParams> = single<ScatterParams>({
   ],
   batch: (inputs, params, size) => batchIndexed(scatterAddPrimitive, inputs, params, size),
   reference: ([updates, ids], params) => scatterReference(updates!, ids!, params),
-  expand: (inputs, params) => inTurn(inputs, params),
+  expand: inTurn,
   lower: {
     kind: 'reduce',
     extents: scatterExtents,

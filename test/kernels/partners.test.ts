@@ -7,7 +7,7 @@ import { fuse } from '../../core/compile/fuse.ts'
 import { compile } from '../../core/compile/index.ts'
 import { inline } from '../../core/compile/inline.ts'
 import { simplify } from '../../core/compile/simplify.ts'
-import { runNests } from '../laws/nests.ts'
+import { apart, runNests } from '../laws/nests.ts'
 import { expectClose } from '../support/close.ts'
 import { type HostArray, toHosts, toTensors } from '../support/host.ts'
 import { floats, generator } from '../support/inputs.ts'
@@ -165,10 +165,6 @@ test.each(rows)('%s', async (_name, f, shapes, kernels) => {
   const device = await toHosts(jit(list)(...args))
   for (const [k, y] of meaning.entries())
     expectClose(device[k]!, y, { relative: 1e-5, absolute: 1e-5 }, `result ${k}`)
-  const apart = (one: typeof simple) =>
-    one.equations.flatMap((equation) =>
-      fuse({ inputs: [], captures: [], equations: [equation], outputs: equation.outputs }, 64),
-    )
   const [fused, unfused] = [fuse, apart].map((groups) =>
     runNests(simple, hosts, { groups, maxArrays: 64, garbage: 0 }),
   )

@@ -3,7 +3,7 @@
 // no kernel may do is an error: read what is not written yet or lies outside of an array, write an element twice or leave one.
 
 import { type Affine, loop } from '../../core/affine.ts'
-import { type Group, runsAlone } from '../../core/compile/fuse.ts'
+import { fuse, type Group, runsAlone } from '../../core/compile/fuse.ts'
 import { inline } from '../../core/compile/inline.ts'
 import {
   type Kernel,
@@ -28,6 +28,12 @@ export interface Way {
   readonly maxArrays: number
   readonly garbage: number
 }
+
+/** Each equation in a kernel of its own. */
+export const apart = ({ equations }: Graph): Group[] =>
+  equations.flatMap((equation) =>
+    fuse({ inputs: [], captures: [], equations: [equation], outputs: equation.outputs }, 64),
+  )
 
 interface Stored {
   readonly data: HostData

@@ -29,7 +29,7 @@ import { type Budget, expectClose } from '../support/close.ts'
 import { type HostArray, inner, moved, stacked, toHosts, toNdArray, toTensor } from '../support/host.ts'
 import { floats, generator } from '../support/inputs.ts'
 import { shaken } from '../support/roundings.ts'
-import { runNests } from './nests.ts'
+import { apart, runNests } from './nests.ts'
 import { draw, functionOf, type Program, type Written, write } from './programs.ts'
 
 type Values = readonly Value[]
@@ -317,12 +317,6 @@ export function checkMeaning(program: Program): Facts {
 }
 
 // ---- in kernels
-
-/** Each equation in a kernel of its own. */
-const apart = ({ equations }: Graph): Group[] =>
-  equations.flatMap((equation) =>
-    fuse({ inputs: [], captures: [], equations: [equation], outputs: equation.outputs }, 64),
-  )
 
 /** Equations in kernels as the compiler chooses them; the bodies of loops are as they come. */
 const fused = (graph: Graph, maxArrays: number, isBody: boolean): Group[] =>
