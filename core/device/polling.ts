@@ -3,13 +3,17 @@
 // in every turn for a moment only, and then about once a millisecond.
 
 /** How long Dawn looks in every turn after something was asked for, in ms: a short program is not to wait for a timer. */
-const eager = 1
+const eager = 0.5
 
 let eagerUntil = 0
+
+/** Hurries the look that waits for a timer, if one does. */
+let hurry = (): void => {}
 
 /** News may come soon. */
 export function expectNews(): void {
   eagerUntil = performance.now() + eager
+  hurry()
 }
 
 /** Whether a function is of native code as Dawn's are: without a name, and with a prototype, unlike those of promises. */
@@ -21,9 +25,20 @@ const isNative = (f: object & { readonly name?: string; readonly length?: number
 
 /** `setImmediate` as it is, but for native functions, which wait for a timer unless news may come soon. */
 export function spreading(immediate: typeof setImmediate): typeof setImmediate {
-  const later = setTimeout
-  const spread = (f: (...args: unknown[]) => void, ...args: unknown[]): unknown =>
-    isNative(f) && performance.now() > eagerUntil ? later(f, 1) : immediate(f, ...args)
+  const spread = (f: (...args: unknown[]) => void, ...args: unknown[]): unknown => {
+    if (!isNative(f) || performance.now() <= eagerUntil) return immediate(f, ...args)
+    const look = (): void => {
+      hurry = () => {}
+      f()
+    }
+    const timer = setTimeout(look, 1)
+    hurry = () => {
+      clearTimeout(timer)
+      hurry = () => {}
+      immediate(look)
+    }
+    return timer
+  }
   return Object.defineProperties(
     spread,
     Object.getOwnPropertyDescriptors(immediate),

@@ -23,6 +23,20 @@ test('a native function that waits for long waits for a timer', async () => {
   expect(calls).toBe(1)
 })
 
+test('what waits for a timer looks at once when news may come soon', async () => {
+  const spread = spreading(setImmediate)
+  let calls = 0
+  const poll = new Proxy(class {} as unknown as () => void, { apply: () => calls++ })
+  await pause(5)
+  spread(poll)
+  expectNews()
+  await new Promise(setImmediate)
+  expect(calls).toBe(1)
+  expectNews()
+  await pause(20)
+  expect(calls).toBe(1)
+})
+
 test('the functions of others are called as before', async () => {
   const spread = spreading(setImmediate)
   await pause(5)

@@ -42,7 +42,12 @@ ${range(4)
 }`
 
 /** Reads how often to turn from its first array, of one word, and writes the second; how many operations a turn has. */
-export const arithmeticKernel = { wgsl: arithmetic, workgroups: threads / workgroup, operations } as const
+export const arithmeticKernel = {
+  wgsl: arithmetic,
+  workgroups: threads / workgroup,
+  operations,
+  results: 16 * threads, // bytes
+} as const
 
 /** Copies so many bytes from its first array to the second. */
 export const copyKernel = { wgsl: copy, workgroups: copiers / workgroup, bytes: copied } as const

@@ -3,6 +3,7 @@
 
 import { deviceReport } from 'cotangent'
 import { create } from 'webgpu'
+import { arithmeticKernel, copyKernel } from '../../../core/compile/wgsl/peak.ts'
 import { bufferUsage, chooseAdapter } from '../../../core/device/adapter.ts'
 import { noise, type Work } from '../cases.ts'
 import type { Contender, Ready } from './contender.ts'
@@ -182,35 +183,6 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) in
   )
 }
 
-const chains = 16
-const turns = 512
-const invocations = 2 ** 14
-
-/** Sixteen chains of multiplications and additions that do not wait for each other, and no memory to speak of. */
-const arithmetic: Kernel = {
-  name: 'arithmetic',
-  workgroups: [invocations / 64, 1, 1],
-  wgsl: `
-@group(0) @binding(0) var<storage, read> x: array<f32>;
-@group(0) @binding(1) var<storage, read_write> z: array<f32>;
-@compute @workgroup_size(64)
-fn main(@builtin(global_invocation_id) id: vec3u) {
-  let a = x[0];
-  let b = x[1];
-  ${range(chains)
-    .map((k) => `var s${k} = a + ${k}.0 + f32(id.x);`)
-    .join(' ')}
-  for (var turn = 0u; turn < ${turns}u; turn++) {
-    ${range(chains)
-      .map((k) => `s${k} = fma(s${k}, a, b);`)
-      .join(' ')}
-  }
-  z[id.x] = ${range(chains)
-    .map((k) => `s${k}`)
-    .join(' + ')};
-}`,
-}
-
 /** What npm `webgpu` makes, for the life of the process. */
 const kept: GPU[] = []
 
@@ -237,7 +209,7 @@ const storage = bufferUsage.STORAGE | bufferUsage.COPY_SRC | bufferUsage.COPY_DS
 /** Some inputs, a result of so many bytes, and kernels that compute it, of which the fastest is kept. */
 async function fastest(
   device: GPUDevice,
-  inputs: readonly Float32Array[],
+  inputs: readonly (Float32Array | Uint32Array)[],
   bytes: number,
   kernels: readonly (Kernel | null)[],
 ): Promise<Ready & { readonly milliseconds: number }> {
@@ -306,9 +278,6 @@ async function fastest(
 
 const floats = (name: string, ...shape: number[]): Float32Array => noise(name, shape).data as Float32Array
 
-const copies = (device: GPUDevice, size: number) =>
-  fastest(device, [floats('x', size)], 4 * size, elementKernels(size, 'a + 1.0'))
-
 const contender = (name: string, unchecked: boolean): Contender => {
   let opening: Promise<GPUDevice> | null = null
   return {
@@ -323,9 +292,8 @@ const contender = (name: string, unchecked: boolean): Contender => {
         const inputs = [floats('x', ...batch, rows, depth), floats('y', ...batch, depth, columns)]
         return fastest(device, inputs, 4 * batchOf(work) * rows * columns, productKernels(work))
       }
-      if (work.kind === 'copy') return copies(device, work.size)
-      if (work.kind !== 'chain') return null
-      const value = 'max(a * 1.5 + 0.5, vec4f()) * a - 0.25'
+      if (work.kind !== 'chain' && work.kind !== 'copy') return null
+      const value = work.kind === 'copy' ? 'a + 1.0' : 'max(a * 1.5 + 0.5, vec4f()) * a - 0.25'
       return fastest(device, [floats('x', work.size)], 4 * work.size, elementKernels(work.size, value))
     },
   }
@@ -344,14 +312,29 @@ export interface Limits {
   readonly bytes: number
 }
 
-/** The limits of the adapter, ready to run. */
+/** How often the kernel of arithmetic turns: some tens of milliseconds of a CPU. */
+const turns = 32
+
+/** The limits of the adapter, ready to run, by the kernels of `profile`. */
 export async function limits(): Promise<Limits> {
   const device = await open(false)
-  const size = 2 ** 22
+  const kernel = (
+    name: string,
+    { wgsl, workgroups }: typeof arithmeticKernel | typeof copyKernel,
+  ): Kernel => ({
+    name,
+    wgsl,
+    workgroups: [workgroups, 1, 1],
+  })
+  const { operations, results } = arithmeticKernel
+  const { bytes } = copyKernel
+  const source = new Float32Array(bytes / 4)
   return {
-    arithmetic: await fastest(device, [Float32Array.of(0.5, 0.25)], 4 * invocations, [arithmetic]),
-    operations: 2 * chains * turns * invocations,
-    copying: await copies(device, size),
-    bytes: 8 * size,
+    arithmetic: await fastest(device, [Uint32Array.of(turns)], results, [
+      kernel('arithmetic', arithmeticKernel),
+    ]),
+    operations: turns * operations,
+    copying: await fastest(device, [source], bytes, [kernel('copy', copyKernel)]),
+    bytes: 2 * bytes,
   }
 }
