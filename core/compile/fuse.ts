@@ -183,6 +183,9 @@ function together(ways: readonly Member[]): Member {
 /** Longer chains are cut: a kernel should stay readable, and spelling one out recurses. */
 const maxMembers = 256
 
+/** Element-wise work of more equations one after the other is not done again. */
+const maxAgain = 4
+
 /** Products that one kernel computes, at most. */
 const maxSums = 8
 
@@ -318,6 +321,9 @@ class Fusion {
       const merged = others.filter((other) => this.#mayMerge(only, other) && this.#merge(only, other))
       if (merged.length > 0) return this.#hosts(equation)
     }
+    const others = stored ? groups : groups.filter((group) => !this.#isAtHand(group, equation))
+    if (others.length < groups.length && others.length <= 1 && others.every((group) => places.includes(group)))
+      return groups
     let first = Number.POSITIVE_INFINITY
     this.#eachWaiting(equation, ({ rank }) => {
       first = Math.min(first, rank)
@@ -410,6 +416,22 @@ class Fusion {
     if (group.members.size >= maxMembers) return null
     if (!group.fits([equation], new Set(stored ? equation.outputs : []), this.#maxArrays)) return null
     return this.#factIn(group, equation)
+  }
+
+  /** Whether a group has only to compute element-wise work again that it would otherwise read: it reads what leads to it anyway. */
+  #isAtHand(group: OpenGroup, equation: Equation): boolean {
+    const leads = (input: Var, depth: number): boolean => {
+      if (group.external.has(input)) return true
+      const producer = this.#producers.get(input)
+      if (producer === undefined || depth === 0) return false
+      return group.members.has(producer) || isMadeOf(producer, depth)
+    }
+    const isMadeOf = (equation: Equation, depth: number): boolean =>
+      equation.primitive.lower.kind === 'map' &&
+      variables(equation).every((input) => leads(input, depth - 1))
+    if (!isMadeOf(equation, maxAgain)) return false
+    const fact = this.#factFitting(group, equation, false)
+    return fact !== null && fact.level === 'cell' && fact.aligned
   }
 
   /** Whether `equation` can be computed in `group` once, and stored there. */
