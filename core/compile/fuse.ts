@@ -322,7 +322,11 @@ class Fusion {
       if (merged.length > 0) return this.#hosts(equation)
     }
     const others = stored ? groups : groups.filter((group) => !this.#isAtHand(group, equation))
-    if (others.length < groups.length && others.length <= 1 && others.every((group) => places.includes(group)))
+    if (
+      others.length < groups.length &&
+      others.length <= 1 &&
+      others.every((group) => places.includes(group))
+    )
       return groups
     let first = Number.POSITIVE_INFINITY
     this.#eachWaiting(equation, ({ rank }) => {
@@ -427,8 +431,7 @@ class Fusion {
       return group.members.has(producer) || isMadeOf(producer, depth)
     }
     const isMadeOf = (equation: Equation, depth: number): boolean =>
-      equation.primitive.lower.kind === 'map' &&
-      variables(equation).every((input) => leads(input, depth - 1))
+      equation.primitive.lower.kind === 'map' && variables(equation).every((input) => leads(input, depth - 1))
     if (!isMadeOf(equation, maxAgain)) return false
     const fact = this.#factFitting(group, equation, false)
     return fact !== null && fact.level === 'cell' && fact.aligned
