@@ -59,27 +59,38 @@ function operand(
   at: At,
   shared: boolean,
 ): Operand {
+  const places = new Map<string, Scalar>()
+  const place = (side: Affine, step: Affine): Scalar => {
+    const key = `${side.key} ${step.key}`
+    const known = places.get(key) ?? at(side, step)
+    places.set(key, known)
+    return known
+  }
   const vectorAt = (direction: Direction, side: Affine, step: Affine): Scalar[] => {
-    if (direction === 'none') return [at(side, step)]
+    if (direction === 'none') return [place(side, step)]
     return range(vectorWidth).map((k) =>
-      direction === 'depth' ? at(side, plus(step, whole(k))) : at(plus(side, whole(k)), step),
+      direction === 'depth' ? place(side, plus(step, whole(k))) : place(plus(side, whole(k)), step),
     )
   }
-  const areVectors = (lists: readonly (readonly Scalar[])[]): boolean =>
-    lists.every((lanes) => {
-      const offsets = lanes.flatMap((lane) => (lane.kind === 'load' ? [lane.offset] : []))
-      return offsets.length === lanes.length && isVector(offsets)
-    })
+  const isVectorOfLoads = (lanes: readonly Scalar[]): boolean => {
+    const offsets = lanes.flatMap((lane) => (lane.kind === 'load' ? [lane.offset] : []))
+    return offsets.length === lanes.length && isVector(offsets)
+  }
   const quads = sides % vectorWidth === 0 ? range(sides / vectorWidth) : []
+  const runAlong = (direction: Direction): boolean => {
+    const [across, along] = direction === 'depth' ? [range(sides), [0]] : [quads, range(steps)]
+    return across.every((side) =>
+      along.every((step) =>
+        isVectorOfLoads(
+          vectorAt(direction, whole(direction === 'depth' ? side : side * vectorWidth), whole(step)),
+        ),
+      ),
+    )
+  }
   const direction: Direction =
-    steps === vectorWidth && areVectors(range(sides).map((side) => vectorAt('depth', whole(side), whole(0))))
+    steps === vectorWidth && runAlong('depth')
       ? 'depth'
-      : quads.length > 0 &&
-          areVectors(
-            quads.flatMap((quad) =>
-              range(steps).map((step) => vectorAt('side', whole(quad * vectorWidth), whole(step))),
-            ),
-          )
+      : quads.length > 0 && runAlong('side')
         ? 'side'
         : 'none'
 

@@ -43,11 +43,13 @@ export function inlineNames(lines: readonly string[]): string[] {
     if (here !== indent) for (const name of [...waiting.keys()]) write(name) // never into a loop, or out of one
     indent = here
     const assigned = /^ *(\w+) =/.exec(line)?.[1]
+    let mentioned = new Set(words(line))
     for (const [name, { text }] of [...waiting]) {
-      const mentions = words(line).includes(name)
+      const mentions = mentioned.has(name)
       const inlined = mentions ? substitute(line, name, text) : line
       if (mentions && inlined.length <= longestLine) {
         line = inlined
+        mentioned = new Set(words(line))
         waiting.delete(name)
       } else if (mentions || (assigned !== undefined && words(text).includes(assigned))) write(name)
     }
