@@ -93,24 +93,28 @@ class OpenGroup {
     return level === 'cell' ? size * (turns ?? 1) : size
   }
 
-  /** Whether the kernel binds at most so many arrays with these equations inside, of which some more are stored. */
-  fits(equations: readonly Equation[], stored: ReadonlySet<Var>, maxArrays: number): boolean {
-    const most = equations.reduce(
-      (sum, { inputs }) => sum + inputs.length,
-      this.outputs.size + this.external.size + stored.size + 1,
-    )
-    return most <= maxArrays || this.#width(equations, stored) <= maxArrays
+  /** Whether the kernel binds at most so many arrays with an equation inside, which may be stored. */
+  fits(equation: Equation, stored: boolean, maxArrays: number): boolean {
+    const { inputs, outputs } = equation
+    const most = this.outputs.size + this.external.size + inputs.length + outputs.length + 1
+    if (most <= maxArrays) return true
+    let width = this.outputs.size + this.external.size + (this.root.guard ? 1 : 0)
+    for (const output of outputs) {
+      if (stored && !this.outputs.has(output)) width++
+      if (this.external.has(output)) width--
+    }
+    for (const input of new Set(variables(equation)))
+      if (!this.external.has(input) && !this.#made.has(input)) width++
+    return width <= maxArrays
   }
 
-  #width(equations: readonly Equation[], stored: ReadonlySet<Var>): number {
-    const inside = new Set<Var>(equations.flatMap(({ outputs }) => outputs))
-    const read = new Set(equations.flatMap(variables))
+  /** Whether the kernel binds at most so many arrays with everything of another inside. */
+  fitsWith(other: OpenGroup, maxArrays: number): boolean {
     let width = this.outputs.size + (this.root.guard ? 1 : 0)
-    for (const output of stored) if (!this.outputs.has(output)) width++
-    for (const input of this.external) if (!inside.has(input)) width++
-    for (const input of read)
-      if (!this.external.has(input) && !inside.has(input) && !this.#made.has(input)) width++
-    return width
+    for (const output of other.outputs) if (!this.outputs.has(output)) width++
+    for (const input of this.external) if (!other.#made.has(input)) width++
+    for (const input of other.external) if (!this.external.has(input) && !this.#made.has(input)) width++
+    return width <= maxArrays
   }
 
   add(equation: Equation, fact: Member): void {
@@ -418,7 +422,7 @@ class Fusion {
   /** How an equation would be read in a kernel that has room for it, or null. */
   #factFitting(group: OpenGroup, equation: Equation, stored: boolean): Member | null {
     if (group.members.size >= maxMembers) return null
-    if (!group.fits([equation], new Set(stored ? equation.outputs : []), this.#maxArrays)) return null
+    if (!group.fits(equation, stored, this.#maxArrays)) return null
     return this.#factIn(group, equation)
   }
 
@@ -481,7 +485,7 @@ class Fusion {
     if (one.half !== null && other.half !== null && one.half !== other.half) return false
     if (one.members.size + other.members.size > maxMembers) return false
     if (!haveSameLoops(one, other) || one.anchors.size + other.anchors.size > maxSums) return false
-    if (!one.fits([...other.members.keys()], other.outputs, this.#maxArrays)) return false
+    if (!one.fitsWith(other, this.#maxArrays)) return false
     const [a, b] = one.rank < other.rank ? [one, other] : [other, one]
     const found = this.#after(a, b.rank, maxBetween)
     return found.size < maxBetween && !found.has(b)
