@@ -113,7 +113,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) id: v
 /** For few rows: the depth is shared out among sixteen invocations, whose sums are added up at the end. */
 function splitDepth(work: Product): Kernel | null {
   const { rows, depth, columns } = work
-  if (rows > 8 || columns % 64 || depth % 64) return null
+  if (rows > 4 || columns % 64 || depth % 64) return null // more rows do not fit in the memory of a workgroup
   const part = depth / 16
   return {
     name: 'depth split by 16',
