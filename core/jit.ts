@@ -12,7 +12,7 @@ import { type Aval, sameType } from './shape.ts'
 import { callSite } from './source.ts'
 import { timed } from './spent.ts'
 import { materialize, Tensor } from './tensor.ts'
-import { compileFor } from './tiles.ts'
+import { build } from './tiles.ts'
 import { escaped, isTracing, setEvaluate, type Traced, Tracer, toValue, trace } from './trace.ts'
 import { leaves, leavesWithPath, showPath, structure } from './tree.ts'
 import { Constant, type Value } from './value.ts'
@@ -24,11 +24,11 @@ const maxPrograms = 1024
 function programOf(traced: Graph): Program {
   if (currentTimer() !== null) {
     const graph = notesLines() ? checkedGraph(traced) : traced // equal programs have lines of their own
-    return new Program((device) => compileFor(device, graph))
+    return new Program((machine) => build(machine, graph))
   }
   const graph = checkedGraph(traced)
   const text = printGraph(graph)
-  const program = programs.get(text) ?? new Program((device) => compileFor(device, graph))
+  const program = programs.get(text) ?? new Program((machine) => build(machine, graph))
   programs.delete(text)
   programs.set(text, program)
   if (programs.size > maxPrograms) programs.delete(programs.keys().next().value!)

@@ -1,7 +1,7 @@
 // What is known of the size of whole numbers that become indices.
 
-import { largest } from '../../affine.ts'
-import type { Scalar } from '../../scalar.ts'
+import { largest } from '../affine.ts'
+import type { Scalar } from '../scalar.ts'
 
 const most = 2 ** 32 - 1
 

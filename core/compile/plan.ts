@@ -25,8 +25,6 @@ import {
 import { simplify } from './simplify.ts'
 import { mergeSingles } from './singles.ts'
 import { cutFolds, partialFolds, type WideFold } from './sums.ts'
-import { emit } from './wgsl/index.ts'
-import { plainTiling, type Tiling } from './wgsl/tiling.ts'
 
 /**
  * An array of the program: an argument (captures come after the inputs), a result, an intermediate in a slot, some of these
@@ -39,19 +37,21 @@ interface Place {
   readonly part?: { readonly offset: number; readonly size: number }
 }
 
-/** Runs a kernel. */
-interface Dispatch {
+/** What kernels are written for: how many arrays one may bind, and how it is written. */
+export interface Target<M> {
+  readonly maxArrays: number
+  emit(kernel: Kernel): M
+}
+
+/** Runs a kernel, written as an `M`. */
+type Dispatch<M> = M & {
   readonly kind: 'dispatch'
   readonly name: string
-  readonly wgsl: string
   readonly inputs: readonly Place[]
   readonly outputs: readonly Place[]
   /** the types and the bytes of what it writes */
   readonly results: readonly { readonly type: string; readonly bytes: number }[]
-  readonly workgroups: readonly [number, number, number]
   about(): About
-  /** whether it is a product with the tile of large ones */
-  readonly isLarge: boolean
   cost(): Cost
 }
 
@@ -60,6 +60,7 @@ interface Copy {
   readonly kind: 'copy'
   readonly from: Place
   readonly to: Place
+  readonly bytes: number
 }
 
 /**
@@ -67,14 +68,15 @@ interface Copy {
  * state, and `sliced`; its results are the next state, and `stacked`. The state begins in `initial` and ends in `state`;
  * meanwhile every other turn writes to `spare`. `slots` are those of the body.
  */
-interface Loop {
+interface Loop<M> {
   readonly kind: 'loop'
   readonly turns: number | null
-  readonly body: Plan
+  readonly body: Plan<M>
   readonly constants: readonly Place[]
   readonly initial: readonly Place[]
   readonly sliced: readonly Place[]
   readonly state: readonly Place[]
+  readonly stateBytes: readonly number[]
   readonly spare: readonly Place[]
   readonly stacked: readonly Place[]
   readonly slots: readonly Place[]
@@ -92,11 +94,11 @@ interface Host {
   run(words: readonly ArrayBuffer[]): readonly ArrayBufferView[]
 }
 
-type Step = Dispatch | Copy | Loop | Host
+type Step<M> = Dispatch<M> | Copy | Loop<M> | Host
 
 /** A program as data: what to do in which order, and the bytes of the slots it needs. */
-export interface Plan {
-  readonly steps: readonly Step[]
+export interface Plan<M> {
+  readonly steps: readonly Step<M>[]
   readonly slots: readonly number[]
   /** Arguments, or results, that kernels read or write as one array. */
   readonly packs: readonly { readonly kind: 'input' | 'output'; readonly indices: readonly number[] }[]
@@ -105,40 +107,41 @@ export interface Plan {
 }
 
 /** A step before its arrays have places; `scratch` are arrays that only it uses. */
-interface Work {
+interface Work<M> {
   readonly reads: readonly Var[]
   readonly writes: readonly Var[]
   readonly scratch: readonly Var[]
-  step(place: (variable: Var) => Place): Step
+  step(place: (variable: Var) => Place): Step<M>
 }
 
-/** Plans a graph for a device on which a kernel may bind `maxArrays` arrays, and its products for an adapter's `tiling`. */
-export function plan(graph: Graph, maxArrays: number, tiling: Tiling = plainTiling): Plan {
+/** Plans a graph for a target. */
+export function plan<M extends object>(graph: Graph, target: Target<M>): Plan<M> {
   const simple = simplify(inline(graph))
   const inputs = [...simple.inputs, ...simple.captures]
   // A constant of the graph has no array. What only turns out to be one, once structures are written out, has.
   const wanted = simple.outputs.filter((_, k) => graph.outputs[k] instanceof Var)
-  const { works, packs, tables } = packedWorks({ ...simple, outputs: wanted }, maxArrays, tiling)
-  const outputs = arraysOf(wanted, null, works)
+  const { works, packs, tables } = packedWorks({ ...simple, outputs: wanted }, target)
+  const outputs = arraysOf(wanted, null, works, target)
   return assemble(inputs, outputs, works, packs, tables)
 }
 
 /** The steps of a program: those of one kernel on many arrays are one, if their arrays can lie side by side. */
-interface Packed {
-  readonly works: Work[]
+interface Packed<M> {
+  readonly works: Work<M>[]
   readonly packs: readonly Pack[]
   readonly tables: ReadonlyMap<Var, Uint32Array>
 }
 
-function packedWorks(graph: Graph, maxArrays: number, tiling: Tiling): Packed {
+function packedWorks<M extends object>(graph: Graph, target: Target<M>): Packed<M> {
+  const { maxArrays } = target
   let lotOf = (_leaf: Var): number | null => 0
-  const known: Known = new Map()
+  const known: Known<M> = new Map()
   for (let tries = 1; ; tries++) {
     const { graph: cut, folds } = cutFolds(graph, lotOf)
     const leaves = new Set(folds.flatMap(({ leaves }) => leaves))
     const groups = mergeSingles(fuse(cut, maxArrays), maxArrays)
-    const works = worksOf(groups, maxArrays, tiling, null, leaves, known)
-    const { packed, lots } = packWorks(graph, works, folds, tiling)
+    const works = worksOf(groups, target, null, leaves, known)
+    const { packed, lots } = packWorks(graph, works, folds, target)
     if (folds.every(({ leaves: [first, ...rest] }) => inOneLot(first!, rest, lots))) return packed
     // What is in no family is done alone; those of two families are two sums.
     lotOf = (leaf) => (tries < 3 ? (lots.get(leaf) ?? null) : null)
@@ -149,15 +152,15 @@ const inOneLot = (first: Var, rest: readonly Var[], lots: ReadonlyMap<Var, numbe
   lots.has(first) && rest.every((leaf) => lots.get(leaf) === lots.get(first))
 
 /** The works with those of each family as one, and in which family a fold is. */
-function packWorks(
+function packWorks<M extends object>(
   { inputs, captures, outputs }: Graph,
-  works: readonly Work[],
+  works: readonly Work<M>[],
   folds: readonly WideFold[],
-  tiling: Tiling,
-): { readonly packed: Packed; readonly lots: ReadonlyMap<Var, number> } {
+  target: Target<M>,
+): { readonly packed: Packed<M>; readonly lots: ReadonlyMap<Var, number> } {
   const foldOfLeaf = new Map(folds.flatMap((fold) => fold.leaves.map((leaf) => [leaf, fold] as const)))
   const foldOf = ({ writes }: Use): WideFold | null => foldOfLeaf.get(writes[0]!) ?? null
-  const uses = works.filter((work): work is KernelWork => 'kernel' in work)
+  const uses = works.filter((work): work is KernelWork<M> => 'kernel' in work)
   const given = new Set<Atom>([...inputs, ...captures])
   const made = new Set(uses.flatMap(({ writes }) => writes))
   const wanted = new Set(outputs)
@@ -177,35 +180,35 @@ function packWorks(
 
   const tables = new Map<Var, Uint32Array>()
   const lots = new Map<Var, number>()
-  const done = order.map((thing): Work => {
+  const done = order.map((thing): Work<M> => {
     if (!('uses' in thing)) return thing
     const fold = foldOf(thing.model)
-    if (fold === null) return { ...kernelWork(packedMap(thing), tiling), ...doingOf(thing) }
+    if (fold === null) return { ...kernelWork(packedMap(thing), target), ...doingOf(thing) }
     const { kernel, table, rows } = partialFolds(thing, fold)
     tables.set(table, rows)
     for (const { writes } of thing.uses) lots.set(writes[0]!, tables.size)
-    return { ...kernelWork(kernel, tiling), ...doingOf(thing) }
+    return { ...kernelWork(kernel, target), ...doingOf(thing) }
   })
   return { packed: { works: done, packs: [...new Set(classes.flat().flatMap(packsOf))], tables }, lots }
 }
 
 /** The steps of a graph with these inputs and results, each array in its place. */
-function assemble(
+function assemble<M>(
   inputs: readonly Var[],
   outputs: readonly Var[],
-  works: readonly Work[],
+  works: readonly Work<M>[],
   packs: readonly Pack[] = [],
   tables: ReadonlyMap<Var, Uint32Array> = new Map(),
-): Plan {
+): Plan<M> {
   const places = new Map<Var, Place>()
   for (const [index, variable] of inputs.entries()) places.set(variable, { kind: 'input', index })
   const copies: Copy[] = []
   for (const [index, variable] of outputs.entries()) {
     const [from, to] = [places.get(variable), { kind: 'output', index } as const]
     if (from === undefined) places.set(variable, to)
-    else copies.push({ kind: 'copy', from, to })
+    else copies.push({ kind: 'copy', from, to, bytes: variable.aval.bytes })
   }
-  const together: Plan['packs'][number][] = []
+  const together: Plan<M>['packs'][number][] = []
   const parts = new Map<Var, { readonly whole: Var; readonly offset: number; readonly size: number }>()
   for (const pack of packs) {
     if (pack.kind === 'slot') {
@@ -228,24 +231,23 @@ function assemble(
 }
 
 /** What is done for a group, by its text. */
-type Known = Map<string, { readonly works: readonly KernelWork[]; readonly variables: readonly Var[] }>
+type Known<M> = Map<string, { readonly works: readonly KernelWork<M>[]; readonly variables: readonly Var[] }>
 
 /**
  * What is to be done for each group. A group equal to an earlier one, such as the same layer again, has the same text. The
  * folds that `apart` names are one kernel each, however long.
  */
-function worksOf(
+function worksOf<M extends object>(
   groups: readonly Group[],
-  maxArrays: number,
-  tiling: Tiling,
+  target: Target<M>,
   slices: Slices | null,
   apart: ReadonlySet<Var> = new Set(),
-  known: Known = new Map(),
-): Work[] {
-  return groups.flatMap((group): Work[] => {
+  known: Known<M> = new Map(),
+): Work<M>[] {
+  return groups.flatMap((group): Work<M>[] => {
     const { lower } = group.root.primitive
-    if (lower.kind === 'loop') return loopWorks(group.root, maxArrays, tiling, slices)
-    if (lower.kind === 'host') return hostWorks(group.root, slices)
+    if (lower.kind === 'loop') return loopWorks(group.root, target, slices)
+    if (lower.kind === 'host') return hostWorks(group.root, slices, target)
     if (group.outputs.every(({ aval }) => aval.size === 0)) return []
     const isApart = group.outputs.length === 1 && apart.has(group.outputs[0]!)
     const { key: text, variables } = signature(group, slices)
@@ -253,7 +255,7 @@ function worksOf(
     const equal = known.get(key)
     if (equal === undefined) {
       const works = (isApart ? [loopOf(group)] : kernelsOf(group, slices)).map((kernel) =>
-        kernelWork(kernel, tiling, group),
+        kernelWork(kernel, target, group),
       )
       known.set(key, { works, variables })
       return works
@@ -268,23 +270,27 @@ function worksOf(
   })
 }
 
-interface KernelWork extends Work, Use {
+interface KernelWork<M> extends Work<M>, Use {
   /** The same kernel on other arrays, for an equal group. */
-  on(reads: readonly Var[], writes: readonly Var[], group: Group | null): KernelWork
+  on(reads: readonly Var[], writes: readonly Var[], group: Group | null): KernelWork<M>
 }
 
-function kernelWork(kernel: Kernel, tiling?: Tiling, group: Group | null = null): KernelWork {
-  const module = emit(kernel, tiling) // a kernel knows what it reads once its elements are spelled out
-  const on: KernelWork['on'] = (reads, writes, group) => ({
+function kernelWork<M extends object>(
+  kernel: Kernel,
+  target: Target<M>,
+  group: Group | null = null,
+): KernelWork<M> {
+  const module = target.emit(kernel) // a kernel knows what it reads once its elements are spelled out
+  const on: KernelWork<M>['on'] = (reads, writes, group) => ({
     reads,
     writes,
     scratch: [],
     kernel,
     on,
     step: (place) => ({
+      ...module,
       kind: 'dispatch',
       name: kernel.name,
-      ...module,
       inputs: reads.map(place),
       outputs: writes.map(place),
       results: writes.map(({ aval }) => ({ type: String(aval), bytes: aval.bytes })),
@@ -319,29 +325,38 @@ function signature(
   return { key: lines.join('\n'), variables: [...numbers.keys()] }
 }
 
-const fill = (output: Var, value: number): KernelWork =>
-  kernelWork(plainKernel('fill', output, null, () => scalar.constant(value, output.aval.dtype)))
+const fill = (output: Var, value: number): Kernel =>
+  plainKernel('fill', output, null, () => scalar.constant(value, output.aval.dtype))
 
 /** Atoms as arrays of their own: a constant is filled into one first, a slice is copied. */
-function arraysOf(atoms: readonly Atom[], slices: Slices | null, works: Work[]): Var[] {
+function arraysOf<M extends object>(
+  atoms: readonly Atom[],
+  slices: Slices | null,
+  works: Work<M>[],
+  target: Target<M>,
+): Var[] {
   return atoms.map((atom) => {
     if (atom instanceof Var && !slices?.variables.has(atom)) return atom
     const variable = new Var(atom.aval)
-    if (atom.aval.size > 0) works.push(copyOf(atom, variable, slices))
+    if (atom.aval.size > 0) works.push(kernelWork(copyOf(atom, variable, slices), target))
     return variable
   })
 }
 
-const copyOf = (from: Atom, to: Var, slices: Slices | null): Work =>
+const copyOf = (from: Atom, to: Var, slices: Slices | null): Kernel =>
   from instanceof Literal
-    ? kernelWork(plainKernel('fill', to, null, () => scalar.constant(from.value, to.aval.dtype), slices))
-    : kernelWork(plainKernel('copy', to, from, (x) => x!, slices))
+    ? plainKernel('fill', to, null, () => scalar.constant(from.value, to.aval.dtype), slices)
+    : plainKernel('copy', to, from, (x) => x!, slices)
 
-function hostWorks(equation: Equation, around: Slices | null): Work[] {
+function hostWorks<M extends object>(
+  equation: Equation,
+  around: Slices | null,
+  target: Target<M>,
+): Work<M>[] {
   const { primitive, params, inputs, outputs, guard } = equation
-  const works: Work[] = []
-  const reads = arraysOf(inputs, around, works)
-  const step: Work['step'] = (place) => ({
+  const works: Work<M>[] = []
+  const reads = arraysOf(inputs, around, works, target)
+  const step: Work<M>['step'] = (place) => ({
     kind: 'host',
     name: primitive.name,
     inputs: reads.map((variable) => ({ place: place(variable), bytes: variable.aval.bytes })),
@@ -361,18 +376,17 @@ const word = new Aval([], 'u32')
 /** The type of an array that holds the same in whole words. */
 const inMachineType = ({ shape, dtype }: Aval): Aval => new Aval(shape, machineType(dtype))
 
-function loopWorks(
+function loopWorks<M extends object>(
   { primitive, params, inputs, outputs, guard }: Equation,
-  maxArrays: number,
-  tiling: Tiling,
+  target: Target<M>,
   around: Slices | null,
-): Work[] {
+): Work<M>[] {
   const { lower } = primitive
   if (lower.kind !== 'loop')
     throw new Error(`compile: ${primitive.name} is no loop; this is a defect of the compiler`)
   const [turns, constants, state] = [lower.turns(params), lower.constants(params), lower.state(params)]
-  const works: Work[] = []
-  const arrays = arraysOf(inputs, around, works)
+  const works: Work<M>[] = []
+  const arrays = arraysOf(inputs, around, works, target)
   const given = arrays.slice(0, constants)
   const initial = arrays.slice(constants, constants + state)
   const sliced = arrays.slice(constants + state)
@@ -385,43 +399,54 @@ function loopWorks(
   const [inputsOfTurn, slices] = [body.inputs.slice(0, given.length), body.inputs.slice(given.length + state)]
   const before = body.inputs.slice(given.length, given.length + state)
   const turn = new Var(word)
-  const turnWorks: Work[] = []
+  const turnWorks: Work<M>[] = []
   const reading: Slices = { variables: new Set(slices), turn, turns: turns ?? 0 }
-  const after = arraysOf(body.outputs.slice(0, state), reading, turnWorks)
+  const after = arraysOf(body.outputs.slice(0, state), reading, turnWorks, target)
   const { stacked: pieces, works: copies } = piecesOf(body, after)
 
   // The number of the turn is one more part of the state.
   const isCounted = turns !== null && sliced.length + outputs.length > state
   if (isCounted) {
     const [first, next, step] = [new Var(word), new Var(word), lower.reverse(params) ? -1 : 1]
-    works.push(fill(first, step > 0 ? 0 : Math.max(turns - 1, 0)))
-    turnWorks.push(kernelWork(plainKernel('count', next, turn, (x) => scalar.add(x!, step >>> 0))))
+    works.push(kernelWork(fill(first, step > 0 ? 0 : Math.max(turns - 1, 0)), target))
+    turnWorks.push(
+      kernelWork(
+        plainKernel('count', next, turn, (x) => scalar.add(x!, step >>> 0)),
+        target,
+      ),
+    )
     initial.unshift(first)
     before.unshift(turn)
     after.unshift(next)
     final.unshift(new Var(word))
   }
   const inside: Slices = { ...reading, variables: new Set([...slices, ...pieces]) }
-  const plan =
+  const inner: Target<M> = { ...target, maxArrays: target.maxArrays - 1 } // one is the number of the turn
+  const plan: Plan<M> =
     turns === 0
       ? { steps: [], slots: [], packs: [], tables: [] }
       : assemble(
           [...inputsOfTurn, ...before, ...slices],
           [...after, ...pieces],
           [
-            ...worksOf(fuse(body, maxArrays - 1), maxArrays - 1, tiling, inside),
-            ...copies(inside),
+            ...worksOf(fuse(body, inner.maxArrays), inner, inside),
+            ...copies(inside).map((kernel) => kernelWork(kernel, target)),
             ...turnWorks,
           ],
         )
 
   const spare = final.map(({ aval }) => new Var(aval))
   const slots = plan.slots.map((bytes) => new Var(new Aval([Math.ceil(bytes / 4)], 'u32')))
-  const packed: Work[] = []
+  const packed: Work<M>[] = []
   const stacked = outputs.slice(state).map((output) => {
     if (!isHalf(output.aval.dtype)) return output
     const wide = new Var(inMachineType(output.aval))
-    packed.push(kernelWork(plainKernel('pack', output, wide, (x) => x!)))
+    packed.push(
+      kernelWork(
+        plainKernel('pack', output, wide, (x) => x!),
+        target,
+      ),
+    )
     return wide
   })
   const waits = guard !== undefined && turns === null ? [guard] : []
@@ -441,6 +466,7 @@ function loopWorks(
         initial: initial.map(place),
         sliced: sliced.map(place),
         state: final.map(place),
+        stateBytes: final.map(({ aval }) => aval.bytes),
         spare: spare.map(place),
         stacked: stacked.map(place),
         slots: slots.map(place),
@@ -461,7 +487,7 @@ function gate(graph: Graph): Graph {
 function piecesOf(
   { inputs, equations, outputs }: Graph,
   state: readonly Var[],
-): { readonly stacked: readonly Var[]; works(inside: Slices): Work[] } {
+): { readonly stacked: readonly Var[]; works(inside: Slices): Kernel[] } {
   const others = new Set<Atom>([...inputs, ...state])
   for (const { primitive, outputs, guard } of equations) {
     if (guard !== undefined) others.add(guard)
@@ -485,8 +511,8 @@ function piecesOf(
 }
 
 /** Gives every intermediate a slot, reusing the free one that fits best; adds them to `places`. */
-function assignSlots(
-  works: readonly Work[],
+function assignSlots<M>(
+  works: readonly Work<M>[],
   places: Map<Var, Place>,
   wholeOf: (variable: Var) => Var = (variable) => variable,
 ): number[] {

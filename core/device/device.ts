@@ -5,23 +5,9 @@ import './gpu.ts'
 import { bufferUsage, type Choice, chooseAdapter, mapMode, shaderStage } from './adapter.ts'
 import { collect } from './collect.ts'
 import { CompileError, DeviceError, DeviceLostError, OutOfMemoryError, type Text } from './errors.ts'
+import { type DeviceStatistics, type Machine, roomFor, type Slice as SliceOf } from './machine.ts'
 import { expectNews } from './polling.ts'
 import { counting } from './progress.ts'
-
-/** What the device did and holds since it was opened. */
-export interface DeviceStatistics {
-  readonly submits: number
-  readonly dispatches: number
-  readonly pipelines: number
-  /** Bytes of buffers that arrays and running programs hold, of those kept for reuse, and the most there ever were of both. */
-  readonly liveBytes: number
-  readonly pooledBytes: number
-  readonly peakBytes: number
-  /** Buffers that arrays and running programs hold. */
-  readonly liveBuffers: number
-  /** Intermediates of the program that needs most of them. */
-  readonly plannedBytes: number
-}
 
 const storageUsage = bufferUsage.STORAGE | bufferUsage.COPY_SRC | bufferUsage.COPY_DST
 const readUsage = bufferUsage.MAP_READ | bufferUsage.COPY_DST
@@ -39,18 +25,8 @@ const calmBuffers = 2048
 /** Programs in flight at most; more would only fill memory. */
 const maxInFlight = 2
 
-/** Buffers are a multiple of this many bytes, so that sizes repeat and vectors of four words fit. */
-const granule = 256
-
-/** A part of a buffer; it begins at a multiple of `granule`, so that it can be bound. */
-export interface Slice {
-  readonly buffer: GPUBuffer
-  readonly offset: number
-  readonly size: number
-}
-
-/** What an array of so many bytes takes of a buffer. */
-export const roomFor = (bytes: number): number => Math.max(1, Math.ceil(bytes / granule)) * granule
+/** A part of a buffer; it begins where it can be bound. */
+export type Slice = SliceOf<GPUBuffer>
 
 /** The whole of a buffer. */
 export const wholeOf = (buffer: GPUBuffer): Slice => ({ buffer, offset: 0, size: buffer.size })
@@ -64,7 +40,7 @@ const wantedLimits = [
   'maxComputeWorkgroupStorageSize',
 ] as const
 
-export class Device {
+export class Device implements Machine {
   readonly gpu: GPUDevice
   readonly choice: Choice
   /** Arrays that one kernel may bind. */

@@ -1,8 +1,9 @@
-// Programs on a device: the steps of a plan become commands. Those of one program are one submission, unless the host has to
+// Programs on a GPU: the steps of a plan become commands. Those of one program are one submission, unless the host has to
 // look at something in between.
 
 import './gpu.ts'
-import { type Device, openDevice, type Slice, wholeOf } from './device.ts'
+import { type Device, type Slice, wholeOf } from './device.ts'
+import { type Executable, joined, unitsOf } from './machine.ts'
 import { Stamps, type TimedStep, type Timer } from './timer.ts'
 
 /** An array of a program: an argument, a result, an intermediate in a slot, some of these side by side, or a table. */
@@ -159,70 +160,61 @@ class Commands {
   }
 }
 
-/** A plan whose pipelines are made when the device is there, all at once. */
-export class Program {
-  readonly #compile: (device: Device) => ProgramPlan | Promise<ProgramPlan>
-  #ready: Promise<{
-    readonly plan: ProgramPlan
-    readonly kernels: ReadonlyMap<DispatchStep, Kernel>
-    readonly tables: readonly Slice[]
-  }> | null = null
-  #device: Device | null = null
+/** A plan whose pipelines are made. */
+export class GpuProgram implements Executable {
+  readonly #device: Device
+  readonly #plan: ProgramPlan
+  readonly #kernels: ReadonlyMap<DispatchStep, Kernel>
+  readonly #tables: readonly Slice[]
   #earlier: Readonly<Record<'output' | 'slot', readonly (readonly GPUBuffer[])[]>> = { output: [], slot: [] }
 
-  constructor(compile: (device: Device) => ProgramPlan | Promise<ProgramPlan>) {
-    this.#compile = compile
-    openDevice().then(
-      (device) => this.#prepare(device).catch(() => {}),
-      () => {}, // every call of the program reports it
-    )
-  }
-
-  #prepare(device: Device) {
-    if (this.#device !== device) {
-      this.#device = device
-      this.#ready = null
-    }
-    this.#ready ??= (async () => {
-      const plan = await this.#compile(device)
-      const steps = dispatchesOf(plan)
-      for (const { name, outputs, results } of steps)
-        for (const [k, { type, bytes }] of results.entries())
-          if (outputs[k]!.kind === 'slot')
-            device.requireFit(bytes, `the intermediate ${type} of kernel ${name}`)
-      device.planned(plan.slots.reduce((total, bytes) => total + bytes, 0))
-      const made = steps.map(async (step): Promise<[DispatchStep, Kernel]> => {
-        const { wgsl, name, inputs, outputs } = step
-        const pipeline = await device.pipeline(wgsl, name, inputs.length, outputs.length)
-        return [step, { pipeline, places: [...inputs, ...outputs], bound: [] }]
-      })
-      const tables: Slice[] = []
-      for (const table of plan.tables) {
-        tables.push(wholeOf(device.table(table.byteLength)))
-        await device.write(tables.at(-1)!, table, 'a table')
-      }
-      return { plan, kernels: new Map(await Promise.all(made)), tables }
-    })()
-    return this.#ready
-  }
-
-  /** Its results in the parts that each have to lie in one buffer, one behind the other. */
-  async units(device: Device, outputs: number): Promise<readonly (readonly number[])[]> {
-    const { plan } = await this.#prepare(device)
-    const blocks = plan.packs.filter(({ kind }) => kind === 'output').map(({ indices }) => indices)
-    const packed = new Set(blocks.flat())
-    const others = Array.from({ length: outputs }, (_, k) => k).filter((k) => !packed.has(k))
-    return [...blocks, ...others.map((k) => [k])]
-  }
-
-  async run(
+  private constructor(
     device: Device,
-    inputs: readonly Slice[],
-    outputs: readonly Slice[],
-    timer: Timer | null,
-  ): Promise<void> {
-    const { plan, kernels, tables } = await this.#prepare(device)
-    const slots = await this.buffers(device, 'slot', plan.slots, (k) =>
+    plan: ProgramPlan,
+    kernels: ReadonlyMap<DispatchStep, Kernel>,
+    tables: readonly Slice[],
+  ) {
+    this.#device = device
+    this.#plan = plan
+    this.#kernels = kernels
+    this.#tables = tables
+  }
+
+  /** Makes the pipelines, all at once. */
+  static async of(device: Device, plan: ProgramPlan): Promise<GpuProgram> {
+    const steps = dispatchesOf(plan)
+    for (const { name, outputs, results } of steps)
+      for (const [k, { type, bytes }] of results.entries())
+        if (outputs[k]!.kind === 'slot')
+          device.requireFit(bytes, `the intermediate ${type} of kernel ${name}`)
+    device.planned(plan.slots.reduce((total, bytes) => total + bytes, 0))
+    const made = steps.map(async (step): Promise<[DispatchStep, Kernel]> => {
+      const { wgsl, name, inputs, outputs } = step
+      const pipeline = await device.pipeline(wgsl, name, inputs.length, outputs.length)
+      return [step, { pipeline, places: [...inputs, ...outputs], bound: [] }]
+    })
+    const tables: Slice[] = []
+    for (const table of plan.tables) {
+      tables.push(wholeOf(device.table(table.byteLength)))
+      await device.write(tables.at(-1)!, table, 'a table')
+    }
+    return new GpuProgram(device, plan, new Map(await Promise.all(made)), tables)
+  }
+
+  units(outputs: number): readonly (readonly number[])[] {
+    return unitsOf(this.#plan.packs, outputs)
+  }
+
+  outputs(
+    sizes: readonly number[],
+    allocate: (k: number) => Promise<GPUBuffer>,
+  ): Promise<readonly GPUBuffer[]> {
+    return this.#buffers('output', sizes, allocate)
+  }
+
+  async run(inputs: readonly Slice[], outputs: readonly Slice[], timer: Timer | null): Promise<void> {
+    const [device, plan, kernels, tables] = [this.#device, this.#plan, this.#kernels, this.#tables]
+    const slots = await this.#buffers('slot', plan.slots, (k) =>
       device.allocate(plan.slots[k]!, 'an intermediate result'),
     )
     const gathered: GPUBuffer[] = []
@@ -258,13 +250,12 @@ export class Program {
    * Buffers for the results or the slots of a run. Those of the last two runs are taken where they are free, since there are
    * bind groups for them; the others are left to `allocate`.
    */
-  async buffers(
-    device: Device,
+  async #buffers(
     kind: 'output' | 'slot',
     sizes: readonly number[],
     allocate: (k: number) => Promise<GPUBuffer>,
   ): Promise<readonly GPUBuffer[]> {
-    const [older, old] = this.#earlier[kind]
+    const [device, [older, old]] = [this.#device, this.#earlier[kind]]
     const taken = sizes.map((bytes, k) => device.again(older?.[k], bytes) ?? device.again(old?.[k], bytes))
     try {
       for (let k = 0; k < taken.length; k++) taken[k] ??= await allocate(k)
@@ -307,17 +298,6 @@ function bindGroup(
   if (bound.length >= maxBound) bound.shift()
   bound.push({ slices: places.map(({ kind, index }) => arrays[kind][index]!), group })
   return group
-}
-
-/** Slices as one, if they lie one behind the other. */
-function joined(slices: readonly Slice[]): Slice | null {
-  const { buffer, offset } = slices[0]!
-  let end = offset
-  for (const slice of slices) {
-    if (slice.buffer !== buffer || slice.offset !== end) return null
-    end += slice.size
-  }
-  return { buffer, offset, size: end - offset }
 }
 
 /** One run of a program. */

@@ -1,12 +1,16 @@
 // The device: which adapter computes, its buffers and pipelines, and the queue of programs. It knows WGSL text and bytes.
 
 export type { Candidate } from './adapter.ts'
-export type { Device, DeviceStatistics } from './device.ts'
+export { Device } from './device.ts'
 export { CompileError, DeviceError, DeviceLostError, OutOfMemoryError } from './errors.ts'
 export { fastest } from './fastest.ts'
+export { GpuProgram } from './gpu-program.ts'
+export type { DeviceStatistics, Executable, Machine } from './machine.ts'
 export { type PeakRates, peakRates } from './peak.ts'
 export { Program } from './program.ts'
 export { type CompileProgress, onCompile } from './progress.ts'
 export { type DeviceReport, deviceReport } from './report.ts'
 export { launch, type Origin, read, release, Storage, statistics, synchronize } from './runtime.ts'
 export { currentTimer, type Timed, withTimer } from './timer.ts'
+export { WasmDevice } from './wasm-device.ts'
+export { WasmProgram } from './wasm-program.ts'

@@ -1,11 +1,11 @@
 // Running programs. Calls return at once: what they ask for goes through one queue in order, and each program is one command
 // buffer and one submit. An array that a failed program should have made fails every read of it.
 
-import './gpu.ts'
 import type { Words } from '../dtype.ts'
 import { type Site, showSite } from '../source.ts'
-import { type Device, type DeviceStatistics, openDevice, roomFor, type Slice } from './device.ts'
 import { type About, DeviceError, type Text } from './errors.ts'
+import { type DeviceStatistics, type Machine, type Memory, roomFor, type Slice } from './machine.ts'
+import { openMachine } from './open.ts'
 import type { Program } from './program.ts'
 import { currentTimer } from './timer.ts'
 
@@ -13,13 +13,13 @@ import { currentTimer } from './timer.ts'
 type State =
   | { readonly kind: 'host'; readonly data: Words }
   | { readonly kind: 'pending' }
-  | { readonly kind: 'device'; readonly slice: Slice; readonly block: Block; readonly device: Device }
+  | { readonly kind: 'device'; readonly slice: Slice; readonly block: Block; readonly device: Machine }
   | { readonly kind: 'failed'; readonly error: Error }
   | { readonly kind: 'released' }
 
 /** A buffer that arrays share. It goes back to the pool with the last of them. */
 interface Block {
-  readonly buffer: GPUBuffer
+  readonly buffer: Memory
   users: number
 }
 
@@ -68,7 +68,7 @@ async function about(storage: Storage, error: unknown, fate: About['fate']): Pro
 let tail: Promise<unknown> = Promise.resolve()
 
 /** The device that computed last; after a failure it is another than the open one. */
-let last: Device | null = null
+let last: Machine | null = null
 
 /** Runs `work` after everything asked for before. */
 function inTurn<T>(work: () => Promise<T>): Promise<T> {
@@ -78,9 +78,9 @@ function inTurn<T>(work: () => Promise<T>): Promise<T> {
 }
 
 /** Runs `work` on the device, opened where there is none, after everything asked for before. */
-const enqueue = <T>(work: (device: Device) => Promise<T>): Promise<T> =>
+const enqueue = <T>(work: (device: Machine) => Promise<T>): Promise<T> =>
   inTurn(async () => {
-    const device = await openDevice()
+    const device = await openMachine()
     last = device
     try {
       device.check()
@@ -91,11 +91,11 @@ const enqueue = <T>(work: (device: Device) => Promise<T>): Promise<T> =>
   })
 
 /** Where an argument lies that is on the device. */
-const sliceOn = (device: Device, { state }: Storage): Slice | null =>
+const sliceOn = (device: Machine, { state }: Storage): Slice | null =>
   state.kind === 'device' && state.device === device ? state.slice : null
 
 /** Where any other argument lies, uploaded if it is still on the host. */
-async function upload(device: Device, storage: Storage): Promise<Slice> {
+async function upload(device: Machine, storage: Storage): Promise<Slice> {
   const { state } = storage
   if (state.kind === 'failed') throw state.error
   if (state.kind === 'device') {
@@ -118,7 +118,7 @@ type Unit = readonly Storage[]
 const bytesOf = (unit: Unit): number => unit.reduce((sum, { bytes }) => sum + roomFor(bytes), 0)
 
 /** A buffer for some arrays; an error says whose it would have been. */
-async function allocate(device: Device, unit: Unit): Promise<GPUBuffer> {
+async function allocate(device: Machine, unit: Unit): Promise<Memory> {
   const [first, ...others] = unit as readonly [Storage, ...Storage[]]
   const more = `${others.length} more arrays`
   try {
@@ -132,7 +132,7 @@ async function allocate(device: Device, unit: Unit): Promise<GPUBuffer> {
 }
 
 /** Where each array of a unit lies in its buffer. */
-function placesIn(device: Device, buffer: GPUBuffer, unit: Unit): Placed[] {
+function placesIn(device: Machine, buffer: Memory, unit: Unit): Placed[] {
   const block: Block = { buffer, users: unit.length }
   let offset = 0
   return unit.map(({ bytes }) => {
@@ -163,16 +163,13 @@ export function launch(
       for (const output of outputs) device.requireFit(output.bytes, output.what)
       const sources: Slice[] = []
       for (const input of inputs) sources.push(sliceOn(device, input) ?? (await upload(device, input)))
-      const units: Unit[] = (await program.units(device, outputs.length)).map((indices) =>
-        indices.map((k) => outputs[k]!),
-      )
-      const buffers = await program.buffers(device, 'output', units.map(bytesOf), (k) =>
-        allocate(device, units[k]!),
-      )
+      const executable = await program.on(device)
+      const units: Unit[] = executable.units(outputs.length).map((indices) => indices.map((k) => outputs[k]!))
+      const buffers = await executable.outputs(units.map(bytesOf), (k) => allocate(device, units[k]!))
       for (const [k, unit] of units.entries())
         for (const [n, place] of placesIn(device, buffers[k]!, unit).entries()) placed.set(unit[n]!, place)
       const targets = outputs.map((output) => placed.get(output)!.slice)
-      await program.run(device, sources, targets, timer)
+      await executable.run(sources, targets, timer)
     } catch (error) {
       for (const place of placed.values()) leave(place)
       throw error
@@ -243,4 +240,5 @@ async function copyOf(storage: Storage): Promise<{ readonly copied: Promise<Arra
 export const synchronize = (): Promise<void> => inTurn(async () => last?.drain())
 
 /** What the device did and holds, when everything asked for so far has been submitted. */
-export const statistics = (): Promise<DeviceStatistics> => inTurn(async () => (await openDevice()).statistics)
+export const statistics = (): Promise<DeviceStatistics> =>
+  inTurn(async () => (await openMachine()).statistics)

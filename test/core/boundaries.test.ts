@@ -95,8 +95,8 @@ function namedIn(file: ts.SourceFile): string[] {
       return isOperation(node.name) ? [(node.propertyName ?? node.name).text] : []
     if (ts.isNamespaceImport(node)) return isOperations(node) ? Object.keys(operations) : []
     if (ts.isPropertyAccessExpression(node)) return isValue(node.expression) ? [node.name.text] : []
-    const isWgsl = file.fileName.includes('/core/compile/wgsl/')
-    return ts.isStringLiteralLike(node) && !isWgsl && !middle.has(node.text) ? [node.text] : []
+    const isTarget = /\/core\/compile\/(?:wgsl|wasm)\//.test(file.fileName) // spells operations of a machine
+    return ts.isStringLiteralLike(node) && !isTarget && !middle.has(node.text) ? [node.text] : []
   })
   return [...new Set(found)].filter((name) => names.has(name))
 }

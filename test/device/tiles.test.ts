@@ -6,8 +6,8 @@ import { join } from 'node:path'
 import { Aval, makeGraph, matmul, random, type Value, zeros } from 'cotangent'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { compile, trialOf } from '../../core/compile/index.ts'
-import { openDevice } from '../../core/device/device.ts'
-import { fastest, launch, Program } from '../../core/device/index.ts'
+import { type Device, openDevice } from '../../core/device/device.ts'
+import { fastest, GpuProgram, launch, Program } from '../../core/device/index.ts'
 import { Tensor } from '../../core/tensor.ts'
 import { remembered, type Tile, tilesFor } from '../../core/tiles.ts'
 
@@ -58,7 +58,12 @@ async function productWith(large: Tile, x: Value, y: Value): Promise<Float32Arra
     operation: 'plan',
     site: null,
   })
-  launch(new Program(() => plan), [(x as Tensor).storage, (y as Tensor).storage], [result.storage], [])
+  launch(
+    new Program((machine) => GpuProgram.of(machine as Device, plan)),
+    [(x as Tensor).storage, (y as Tensor).storage],
+    [result.storage],
+    [],
+  )
   return (await result.data()) as Float32Array
 }
 

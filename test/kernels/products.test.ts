@@ -5,8 +5,8 @@ import { expect, test } from 'vitest'
 import { type Affine, plus, times, whole } from '../../core/affine.ts'
 import type { Kernel, ProductNest } from '../../core/compile/kernels.ts'
 import { emit } from '../../core/compile/wgsl/index.ts'
-import { openDevice } from '../../core/device/device.ts'
-import { launch, Program } from '../../core/device/index.ts'
+import { type Device, openDevice } from '../../core/device/device.ts'
+import { GpuProgram, launch, Program } from '../../core/device/index.ts'
 import { Var } from '../../core/graph.ts'
 import * as scalar from '../../core/scalar.ts'
 import { Tensor } from '../../core/tensor.ts'
@@ -77,7 +77,9 @@ async function results(
     ({ variable }) => new Tensor(variable.aval, null, { operation: 'plan', site: null }),
   )
   launch(
-    new Program(() => ({ steps: [step], slots: [], packs: [], tables: [] })),
+    new Program((machine) =>
+      GpuProgram.of(machine as Device, { steps: [step], slots: [], packs: [], tables: [] }),
+    ),
     inputs.map((input) => (input as Tensor).storage),
     outputs.map(({ storage }) => storage),
     [],

@@ -30,7 +30,9 @@ import {
 } from 'cotangent'
 import { crossEntropy, linear, rmsNorm, rotate, swiglu } from 'cotangent/nn'
 import { expect, test } from 'vitest'
-import { compile } from '../../core/compile/index.ts'
+import { compile, compileWasm } from '../../core/compile/index.ts'
+import { show } from '../../core/compile/wasm/encoder.ts'
+import { showProgram } from '../../core/compile/wasm/program.ts'
 import { plainTiling } from '../../core/compile/wgsl/tiling.ts'
 import { Writer } from '../../core/compile/wgsl/writer.ts'
 
@@ -113,6 +115,19 @@ test.each(rows)('%s', (_name, f, args) => {
     return `${name}: ${inputs.map(place).join(', ')} -> ${outputs.map(place).join(', ')}, workgroups ${workgroups}\n${wgsl}`
   })
   expect([printGraph(graph), `slots ${slots}`, ...show].join('\n\n')).toMatchSnapshot()
+})
+
+test.each(rows)('%s, in WebAssembly', (_name, f, args) => {
+  const graph = makeGraph(f as (...args: Value[]) => unknown)(...args)
+  const [, ...own] = showProgram(compileWasm(graph)).split('\n\n') // the first waits for other threads
+  const lines = own.join('\n\n').split('\n') // of long kernels the beginning will do
+  expect(lines.slice(0, 200).join('\n')).toMatchSnapshot()
+})
+
+test('threads wait for each other', () => {
+  const { functions } = compileWasm(makeGraph((x: Value) => exp(x))(f32(4)))
+  expect(functions.map(({ name }) => name)).toEqual(['barrier', 'exp', 'run'])
+  expect(show(functions[0]!)).toMatchSnapshot()
 })
 
 test('a product of threads that exchange values by fours', () => {

@@ -3,6 +3,7 @@
 // no kernel may do is an error: read what is not written yet or lies outside of an array, write an element twice or leave one.
 
 import { type Affine, loop } from '../../core/affine.ts'
+import { largestValue } from '../../core/compile/bounds.ts'
 import { fuse, type Group, runsAlone } from '../../core/compile/fuse.ts'
 import { inline } from '../../core/compile/inline.ts'
 import {
@@ -15,7 +16,6 @@ import {
   type Slices,
 } from '../../core/compile/kernels.ts'
 import { simplify } from '../../core/compile/simplify.ts'
-import { largestValue } from '../../core/compile/wgsl/bounds.ts'
 import { type DType, type HostData, hostArray, isHalf, type MachineType, wrap } from '../../core/dtype.ts'
 import { type Atom, type Equation, type Graph, Literal, Var } from '../../core/graph.ts'
 import { Aval, type NdArray, sizeOf } from '../../core/index.ts'

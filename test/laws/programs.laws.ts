@@ -7,9 +7,10 @@ import { inline } from '../../core/compile/inline.ts'
 import { arrange } from '../../core/compile/packs.ts'
 import { simplify } from '../../core/compile/simplify.ts'
 import { mergeSingles } from '../../core/compile/singles.ts'
-import { launch, Program as Plan } from '../../core/device/index.ts'
+import { Device, GpuProgram, launch, Program as Plan } from '../../core/device/index.ts'
 import { Var } from '../../core/graph.ts'
 import { type Graph, type NdArray, reference } from '../../core/index.ts'
+import { build } from '../../core/tiles.ts'
 import * as cotangent from '../../index.ts'
 import {
   grad,
@@ -421,7 +422,9 @@ function launched(graph: Graph, kept: Graph['outputs'], maxArrays: number, tenso
     'value' in atom ? new cotangent.Constant(atom.value, atom.aval) : new Tensor(atom.aval, null, origin),
   )
   launch(
-    new Plan(() => plan),
+    new Plan((machine) =>
+      machine instanceof Device ? GpuProgram.of(machine, plan) : build(machine, { ...graph, outputs: atoms }),
+    ),
     tensors.map((tensor) => (tensor as Tensor).storage),
     outputs.filter((output) => output instanceof Tensor).map(({ storage }) => storage),
     [],

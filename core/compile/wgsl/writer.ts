@@ -5,7 +5,7 @@ import { type Affine, type IndexAtom, largest, partition, quotient } from '../..
 import { type DType, isHalf, type MachineType, machineType } from '../../dtype.ts'
 import type { Half } from '../../halves.ts'
 import { changesWith, type Scalar } from '../../scalar.ts'
-import { largestValue } from './bounds.ts'
+import { largestValue } from '../bounds.ts'
 
 export const vectorWidth = 4
 

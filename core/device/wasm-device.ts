@@ -1,0 +1,189 @@
+// The CPU as a machine: one WebAssembly memory in which all arrays lie.
+
+import { collect } from './collect.ts'
+import { DeviceError, DeviceLostError, OutOfMemoryError, type Text } from './errors.ts'
+import { type DeviceStatistics, type Machine, roomFor, type Slice } from './machine.ts'
+import { webAssembly } from './webassembly.ts'
+
+/** A range of the memory. */
+export interface Region {
+  readonly address: number
+  readonly size: number
+}
+
+const pageBytes = 65536
+const maxPages = 65536
+const firstPages = 64
+
+/** With more than this in use, and twice what was in use when it last ran, the collector is asked to run. */
+const calmBytes = 128 * 2 ** 20
+
+export class WasmDevice implements Machine {
+  readonly memory = new webAssembly.Memory({ initial: firstPages, maximum: maxPages, shared: true })
+  failure: DeviceError | null = null
+  /** What is free, in the order of addresses; neighbours are one. */
+  readonly #free: { address: number; size: number }[] = [
+    { address: roomFor(1), size: firstPages * pageBytes - roomFor(1) }, // address 0 is nobody's
+  ]
+  readonly #counts = {
+    submits: 0,
+    dispatches: 0,
+    pipelines: 0,
+    liveBytes: 0,
+    liveBuffers: 0,
+    pooledBytes: 0,
+    peakBytes: 0,
+    plannedBytes: 0,
+  }
+  #collectAt = calmBytes
+
+  get statistics(): DeviceStatistics {
+    return { ...this.#counts }
+  }
+
+  check(): void {
+    if (this.failure !== null) throw this.failure
+  }
+
+  async blame(error: unknown): Promise<unknown> {
+    return error instanceof DeviceError ? error : (this.failure ?? error)
+  }
+
+  /** Nothing that was computed here counts any more. */
+  fail(reason: string, message: string): DeviceError {
+    this.failure ??= new DeviceLostError({ reason, message, liveBytes: this.#counts.liveBytes })
+    if (opened === this) opened = null
+    return this.failure
+  }
+
+  requireFit(bytes: number, what: Text): void {
+    const limit = maxPages * pageBytes - pageBytes
+    const { liveBytes } = this.#counts
+    if (bytes > limit)
+      throw new OutOfMemoryError({ wanted: String(what), wantedBytes: bytes, limit, liveBytes })
+  }
+
+  async allocate(bytes: number, what: Text): Promise<Region> {
+    this.requireFit(bytes, what)
+    if (this.#counts.liveBytes + bytes > this.#collectAt) {
+      await collect()
+      this.#collectAt = Math.max(calmBytes, 2 * this.#counts.liveBytes)
+    }
+    return this.take(bytes, what)
+  }
+
+  /** The same at once. */
+  take(bytes: number, what: Text): Region {
+    const size = roomFor(bytes)
+    let found = this.#free.find((range) => range.size >= size)
+    if (found === undefined) {
+      this.#grow(size, what)
+      found = this.#free.at(-1)!
+    }
+    const region = { address: found.address, size }
+    found.address += size
+    found.size -= size
+    if (found.size === 0) this.#free.splice(this.#free.indexOf(found), 1)
+    const counts = this.#counts
+    counts.liveBytes += size
+    counts.liveBuffers += 1
+    counts.peakBytes = Math.max(counts.peakBytes, counts.liveBytes)
+    return region
+  }
+
+  #grow(size: number, what: Text): void {
+    const before = this.memory.buffer.byteLength
+    const last = this.#free.at(-1)
+    const there = last !== undefined && last.address + last.size === before ? last.size : 0
+    const wanted = Math.ceil((size - there) / pageBytes)
+    // At least half as much again, so that growing is rare.
+    const generous = Math.min(
+      Math.max(wanted, Math.ceil(before / pageBytes / 2)),
+      maxPages - before / pageBytes,
+    )
+    let grown = 0
+    for (const pages of [generous, wanted]) {
+      try {
+        this.memory.grow(pages)
+        grown = pages * pageBytes
+        break
+      } catch (error) {
+        if (pages === wanted)
+          throw new OutOfMemoryError({
+            wanted: String(what),
+            wantedBytes: size,
+            limit: null,
+            liveBytes: this.#counts.liveBytes,
+            cause: (error as Error).message,
+          })
+      }
+    }
+    if (there > 0) last!.size += grown
+    else this.#free.push({ address: before, size: grown })
+  }
+
+  recycle({ address, size }: Region): void {
+    this.#counts.liveBytes -= size
+    this.#counts.liveBuffers -= 1
+    const free = this.#free
+    let low = 0
+    for (let high = free.length; low < high; ) {
+      const middle = (low + high) >> 1
+      if (free[middle]!.address < address) low = middle + 1
+      else high = middle
+    }
+    const [before, after] = [free[low - 1], free[low]]
+    const joinsBefore = before !== undefined && before.address + before.size === address
+    const joinsAfter = after !== undefined && address + size === after.address
+    if (joinsBefore && joinsAfter) {
+      before.size += size + after.size
+      free.splice(low, 1)
+    } else if (joinsBefore) before.size += size
+    else if (joinsAfter) {
+      after.address = address
+      after.size += size
+    } else free.splice(low, 0, { address, size })
+  }
+
+  /** Notes what a program is: its kernels, and the bytes of its intermediates. */
+  planned(pipelines: number, bytes: number): void {
+    this.#counts.pipelines += pipelines
+    this.#counts.plannedBytes = Math.max(this.#counts.plannedBytes, bytes)
+  }
+
+  /** Notes a run of so many dispatches. */
+  ran(dispatches: number): void {
+    this.#counts.submits += 1
+    this.#counts.dispatches += dispatches
+  }
+
+  bytes(address: number, size: number): Uint8Array {
+    return new Uint8Array(this.memory.buffer, address, size)
+  }
+
+  async write({ buffer, offset }: Slice<Region>, data: ArrayBufferView): Promise<void> {
+    const { byteLength, byteOffset, buffer: source } = data
+    this.bytes(buffer.address + offset, byteLength).set(new Uint8Array(source, byteOffset, byteLength))
+  }
+
+  async read({ buffer, offset }: Slice<Region>, bytes: number): Promise<{ copied: Promise<ArrayBuffer> }> {
+    this.check()
+    const copy = new ArrayBuffer(bytes)
+    new Uint8Array(copy).set(this.bytes(buffer.address + offset, bytes))
+    return { copied: Promise.resolve(copy) }
+  }
+
+  async throttle(): Promise<void> {}
+
+  async drain(): Promise<void> {
+    this.check()
+  }
+}
+
+let opened: WasmDevice | null = null
+
+/** The CPU of this thread, anew after it failed. */
+export async function openWasm(): Promise<WasmDevice> {
+  opened ??= new WasmDevice()
+  return opened
+}

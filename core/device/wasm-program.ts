@@ -1,0 +1,147 @@
+// Programs on the CPU: a module is made once, and a run is one call of it.
+
+import { type Executable, joined, type Memory, type Slice, unitsOf } from './machine.ts'
+import type { Region, WasmDevice } from './wasm-device.ts'
+import { webAssembly } from './webassembly.ts'
+
+/** What a compiler gives: a module whose `run(thread, threads, frame)` does everything, and how its frame is laid out. */
+export interface WasmModule {
+  readonly bytes: Uint8Array<ArrayBuffer>
+  readonly frame: {
+    readonly starts: Readonly<Record<'input' | 'output' | 'slot' | 'pack' | 'table', number>>
+    readonly scratch: number
+    readonly sync: number
+    readonly words: number
+  }
+  /** Bytes of memory for each thread. */
+  readonly scratch: number
+  readonly dispatches: number
+  readonly slots: readonly number[]
+  readonly packs: readonly { readonly kind: 'input' | 'output'; readonly indices: readonly number[] }[]
+  readonly tables: readonly Uint32Array[]
+  readonly host: readonly {
+    readonly first: number
+    readonly step: {
+      readonly name: string
+      readonly inputs: readonly { readonly bytes: number }[]
+      run(words: readonly ArrayBuffer[]): readonly ArrayBufferView[]
+    }
+  }[]
+}
+
+type Entry = (thread: number, threads: number, frame: number) => void
+
+export class WasmProgram implements Executable {
+  readonly #device: WasmDevice
+  readonly #module: WasmModule
+  readonly #run: Entry
+  readonly #frame: Region
+  readonly #scratch: Region
+  readonly #tables: readonly Region[]
+
+  constructor(device: WasmDevice, module: WasmModule) {
+    this.#device = device
+    this.#module = module
+    const { frame, scratch, slots, tables, dispatches } = module
+    for (const bytes of slots) device.requireFit(bytes, 'an intermediate result')
+    device.planned(
+      dispatches,
+      slots.reduce((total, bytes) => total + bytes, 0),
+    )
+    this.#frame = device.take(4 * frame.words + 8, 'the addresses of a program')
+    this.#scratch = device.take(scratch, 'the memory of a thread')
+    this.#tables = tables.map((table) => {
+      const region = device.take(table.byteLength, 'a table')
+      device
+        .bytes(region.address, table.byteLength)
+        .set(new Uint8Array(table.buffer, table.byteOffset, table.byteLength))
+      return region
+    })
+    const host = (index: number): void => this.#host(index)
+    const instance = new webAssembly.Instance(new webAssembly.Module(module.bytes), {
+      env: { memory: device.memory, host },
+    })
+    this.#run = instance.exports.run as Entry
+  }
+
+  units(outputs: number): readonly (readonly number[])[] {
+    return unitsOf(this.#module.packs, outputs)
+  }
+
+  async outputs(
+    sizes: readonly number[],
+    allocate: (k: number) => Promise<Memory>,
+  ): Promise<readonly Memory[]> {
+    const made: Memory[] = []
+    try {
+      for (const k of sizes.keys()) made.push(await allocate(k))
+    } catch (error) {
+      for (const region of made) this.#device.recycle(region as Region)
+      throw error
+    }
+    return made
+  }
+
+  async run(inputs: readonly Slice<Region>[], outputs: readonly Slice<Region>[]): Promise<void> {
+    const { frame, slots, packs, dispatches } = this.#module
+    const device = this.#device
+    const taken: Region[] = []
+    try {
+      for (const bytes of slots) taken.push(await device.allocate(bytes, 'an intermediate result'))
+      const starts = taken.map(({ address }) => address)
+      const together: number[] = []
+      for (const { kind, indices } of packs) {
+        const parts = indices.map((k) => (kind === 'input' ? inputs : outputs)[k]!)
+        const whole = joined(parts)
+        if (whole !== null) {
+          together.push(addressOf(whole))
+          continue
+        }
+        const size = parts.reduce((sum, part) => sum + part.size, 0)
+        taken.push(await device.allocate(size, `${parts.length} arguments side by side`))
+        let to = taken.at(-1)!.address
+        together.push(to)
+        for (const part of parts) {
+          device
+            .bytes(0, device.memory.buffer.byteLength)
+            .copyWithin(to, addressOf(part), addressOf(part) + part.size)
+          to += part.size
+        }
+      }
+      const words = new Uint32Array(device.memory.buffer, this.#frame.address, frame.words + 2)
+      words.set(inputs.map(addressOf), frame.starts.input)
+      words.set(outputs.map(addressOf), frame.starts.output)
+      words.set(starts, frame.starts.slot)
+      words.set(together, frame.starts.pack)
+      words.set(
+        this.#tables.map(({ address }) => address),
+        frame.starts.table,
+      )
+      words[frame.scratch] = this.#scratch.address
+      words[frame.sync] = this.#frame.address + 4 * frame.words
+      try {
+        this.#run(0, 1, this.#frame.address)
+      } catch (error) {
+        throw device.fail('trap', (error as Error).message)
+      }
+      device.ran(dispatches)
+    } finally {
+      for (const region of taken) device.recycle(region)
+    }
+  }
+
+  /** Does what the host does in the middle of a run, with the arrays whose addresses are in the frame. */
+  #host(index: number): void {
+    const { step, first } = this.#module.host[index]!
+    const device = this.#device
+    const addresses = new Uint32Array(device.memory.buffer, this.#frame.address, this.#module.frame.words)
+    const given = step.inputs.map(({ bytes }, k) => device.bytes(addresses[first + k]!, bytes).slice().buffer)
+    for (const [k, data] of step.run(given as ArrayBuffer[]).entries()) {
+      const { buffer, byteOffset, byteLength } = data
+      const to = addresses[first + step.inputs.length + k]!
+      device.bytes(to, byteLength).set(new Uint8Array(buffer, byteOffset, byteLength))
+    }
+  }
+}
+
+const addressOf = ({ buffer, offset }: Slice<Region>): number => buffer.address + offset
