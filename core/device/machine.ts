@@ -5,9 +5,7 @@ import type { DeviceError, Text } from './errors.ts'
 import type { Timer } from './timer.ts'
 
 /** Memory of a machine: a buffer of a GPU, or a range of WebAssembly's. */
-export interface Memory {
-  readonly size: number
-}
+export type Memory = object
 
 /** A part of some memory. */
 export interface Slice<M extends Memory = Memory> {

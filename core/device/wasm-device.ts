@@ -3,6 +3,7 @@
 import { collect } from './collect.ts'
 import { DeviceError, DeviceLostError, OutOfMemoryError, type Text } from './errors.ts'
 import { type DeviceStatistics, type Machine, roomFor, type Slice } from './machine.ts'
+import { controlWords, Threads, threadCount } from './wasm-threads.ts'
 import { webAssembly } from './webassembly.ts'
 
 /** A range of the memory. */
@@ -36,6 +37,32 @@ export class WasmDevice implements Machine {
     plannedBytes: 0,
   }
   #collectAt = calmBytes
+  #scratch: Region | null = null
+  #threads: Threads | null = null
+
+  /** Starts its threads. */
+  static async open(): Promise<WasmDevice> {
+    const device = new WasmDevice()
+    const control = device.take(4 * controlWords, 'what threads wait for')
+    device.bytes(control.address, control.size).fill(0)
+    device.#threads = await Threads.start(device.memory, control.address, await threadCount())
+    return device
+  }
+
+  get threads(): Threads {
+    if (this.#threads === null)
+      throw new Error('device: its threads are not started; this is a defect of the runtime')
+    return this.#threads
+  }
+
+  /** The address of so many bytes that the kernels of one run may use, and no other. */
+  scratch(bytes: number): number {
+    if (this.#scratch === null || this.#scratch.size < bytes) {
+      if (this.#scratch !== null) this.recycle(this.#scratch)
+      this.#scratch = this.take(bytes, 'the memory of threads')
+    }
+    return this.#scratch.address
+  }
 
   get statistics(): DeviceStatistics {
     return { ...this.#counts }
@@ -52,7 +79,7 @@ export class WasmDevice implements Machine {
   /** Nothing that was computed here counts any more. */
   fail(reason: string, message: string): DeviceError {
     this.failure ??= new DeviceLostError({ reason, message, liveBytes: this.#counts.liveBytes })
-    if (opened === this) opened = null
+    opening = null
     return this.failure
   }
 
@@ -180,10 +207,13 @@ export class WasmDevice implements Machine {
   }
 }
 
-let opened: WasmDevice | null = null
+let opening: Promise<WasmDevice> | null = null
 
 /** The CPU of this thread, anew after it failed. */
-export async function openWasm(): Promise<WasmDevice> {
-  opened ??= new WasmDevice()
-  return opened
+export const openWasm = (): Promise<WasmDevice> => {
+  opening ??= WasmDevice.open().catch((error) => {
+    opening = null
+    throw error
+  })
+  return opening
 }

@@ -15,6 +15,8 @@ export interface WasmModule {
   }
   /** Bytes of memory for each thread. */
   readonly scratch: number
+  /** Whether some of it is worth several threads. */
+  readonly isShared: boolean
   readonly dispatches: number
   readonly slots: readonly number[]
   readonly packs: readonly { readonly kind: 'input' | 'output'; readonly indices: readonly number[] }[]
@@ -29,27 +31,36 @@ export interface WasmModule {
   }[]
 }
 
+/** Numbers by which threads know programs. */
+let programs = 0
+
+/** The memory of programs that nobody holds any more goes back, and threads forget them. */
+const forgotten = new FinalizationRegistry<() => void>((forget) => forget())
+
 type Entry = (thread: number, threads: number, frame: number) => void
+
+/** Words by which threads wait for each other: how many came, how often all did, and whether one failed. */
+const syncWords = 3
 
 export class WasmProgram implements Executable {
   readonly #device: WasmDevice
   readonly #module: WasmModule
   readonly #run: Entry
+  readonly #id = programs++
   readonly #frame: Region
-  readonly #scratch: Region
   readonly #tables: readonly Region[]
 
   constructor(device: WasmDevice, module: WasmModule) {
     this.#device = device
     this.#module = module
-    const { frame, scratch, slots, tables, dispatches } = module
+    const { frame, slots, tables, dispatches, isShared } = module
     for (const bytes of slots) device.requireFit(bytes, 'an intermediate result')
     device.planned(
       dispatches,
       slots.reduce((total, bytes) => total + bytes, 0),
     )
-    this.#frame = device.take(4 * frame.words + 8, 'the addresses of a program')
-    this.#scratch = device.take(scratch, 'the memory of a thread')
+    this.#frame = device.take(4 * (frame.words + syncWords), 'the addresses of a program')
+    device.bytes(this.#frame.address, this.#frame.size).fill(0) // threads count on from there in every run
     this.#tables = tables.map((table) => {
       const region = device.take(table.byteLength, 'a table')
       device
@@ -57,11 +68,19 @@ export class WasmProgram implements Executable {
         .set(new Uint8Array(table.buffer, table.byteOffset, table.byteLength))
       return region
     })
-    const host = (index: number): void => this.#host(index)
-    const instance = new webAssembly.Instance(new webAssembly.Module(module.bytes), {
-      env: { memory: device.memory, host },
+    const made = new webAssembly.Module(module.bytes)
+    const self = new WeakRef(this)
+    const { exports } = new webAssembly.Instance(made, {
+      env: { memory: device.memory, host: (index: number) => self.deref()!.#host(index) },
     })
-    this.#run = instance.exports.run as Entry
+    this.#run = exports.run as Entry
+    if (isShared) device.threads.announce(this.#id, made, frame.sync)
+    const regions = [this.#frame, ...this.#tables]
+    const id = this.#id
+    forgotten.register(this, () => {
+      for (const region of regions) device.recycle(region)
+      if (isShared) device.threads.announce(id, null, 0)
+    })
   }
 
   units(outputs: number): readonly (readonly number[])[] {
@@ -83,7 +102,7 @@ export class WasmProgram implements Executable {
   }
 
   async run(inputs: readonly Slice<Region>[], outputs: readonly Slice<Region>[]): Promise<void> {
-    const { frame, slots, packs, dispatches } = this.#module
+    const { frame, slots, packs, dispatches, scratch, isShared } = this.#module
     const device = this.#device
     const taken: Region[] = []
     try {
@@ -108,7 +127,9 @@ export class WasmProgram implements Executable {
           to += part.size
         }
       }
-      const words = new Uint32Array(device.memory.buffer, this.#frame.address, frame.words + 2)
+      const threads = isShared ? device.threads.count : 1
+      const own = device.scratch(threads * scratch)
+      const words = new Uint32Array(device.memory.buffer, this.#frame.address, frame.words + syncWords)
       words.set(inputs.map(addressOf), frame.starts.input)
       words.set(outputs.map(addressOf), frame.starts.output)
       words.set(starts, frame.starts.slot)
@@ -117,10 +138,11 @@ export class WasmProgram implements Executable {
         this.#tables.map(({ address }) => address),
         frame.starts.table,
       )
-      words[frame.scratch] = this.#scratch.address
+      words[frame.scratch] = own
       words[frame.sync] = this.#frame.address + 4 * frame.words
+      if (threads > 1) device.threads.begin(this.#id, this.#frame.address, threads)
       try {
-        this.#run(0, 1, this.#frame.address)
+        this.#run(0, threads, this.#frame.address)
       } catch (error) {
         throw device.fail('trap', (error as Error).message)
       }

@@ -1,6 +1,6 @@
 // The part of WebAssembly's interface that is used here; TypeScript has it only with the declarations of browsers.
 
-interface WasmMemory {
+export interface WasmMemory {
   readonly buffer: SharedArrayBuffer
   /** By so many pages of 64 KiB. */
   grow(pages: number): number

@@ -24,12 +24,14 @@ export interface WasmProgram {
     readonly starts: Readonly<Record<Place['kind'], number>>
     /** The word with the address of the memory of threads. */
     readonly scratch: number
-    /** The word with the address of two words by which threads wait for each other. */
+    /** The word with the address of three words by which threads wait for each other. */
     readonly sync: number
     readonly words: number
   }
   /** Bytes of memory for each thread. */
   readonly scratch: number
+  /** Whether some kernel is worth several threads. */
+  readonly isShared: boolean
   /** Kernels that are called, those of a loop once. */
   readonly dispatches: number
   readonly host: readonly HostWork[]
@@ -39,17 +41,25 @@ export interface WasmProgram {
 }
 
 /** How often a thread looks for the others before it sleeps. */
-const spins = 4000
+const spins = 20000
+
+/** Operations and bytes of a kernel that one thread does before the others would have begun. */
+const worthSharing = 2 ** 15
 
 const hostFunction = 0
 const barrierFunction = 1
 
 const [thread, threads, frame] = [0, 1, 2]
 
-/** Waits until all threads have come so far; parameters are the address of two words and the number of threads. */
+/** Waits until all threads have come so far, or traps if one failed. `sync` is the address of three words. */
 function barrier(): Func {
   const [sync, count, generation, turns] = [0, 1, 2, 3]
   const hasChanged: Instruction[] = [
+    ['local.get', sync],
+    ['i32.atomic.load', 8],
+    ['if'],
+    ['unreachable'],
+    ['end'],
     ['local.get', sync],
     ['i32.atomic.load', 4],
     ['local.get', generation],
@@ -139,6 +149,7 @@ export function programOf(plan: Plan<WasmKernel>, inputs: number, outputs: numbe
   const locals: LocalType[] = []
   let own = 0
   let dispatches = 0
+  let isShared = false
   const local = (): number => {
     locals.push('i32')
     return 2 + locals.length
@@ -179,25 +190,31 @@ export function programOf(plan: Plan<WasmKernel>, inputs: number, outputs: numbe
         own = Math.max(own, step.scratch)
         dispatches++
         if (step.units === 0) return []
-        const share = (next: number): Instruction[] => [
-          ['local.get', thread],
-          ...(next === 0 ? [] : ([['i32.const', next], ['i32.add']] as Instruction[])),
-          ['i32.const', step.units],
-          ['i32.mul'],
-          ['local.get', threads],
-          ['i32.div_u'],
-        ]
+        const { flops, bytes } = step.cost()
+        const isSmall = step.units === 1 || flops + bytes < worthSharing
+        isShared ||= !isSmall
+        const share = (next: number): Instruction[] =>
+          isSmall
+            ? [['i32.const', next * step.units]]
+            : [
+                ['local.get', thread],
+                ...(next === 0 ? [] : ([['i32.const', next], ['i32.add']] as Instruction[])),
+                ['i32.const', step.units],
+                ['i32.mul'],
+                ['local.get', threads],
+                ['i32.div_u'],
+              ]
         const arrays = step.isGuarded
           ? [step.inputs.at(-1)!, ...step.outputs, ...step.inputs.slice(0, -1)]
           : [...step.outputs, ...step.inputs]
-        return [
+        const call: Instruction[] = [
           ['local.get', mine],
           ...share(0),
           ...share(1),
           ...arrays.flatMap(at),
           ['call', numberOf(step.function)],
-          ...wait,
         ]
+        return [...(isSmall ? [...first, ...call, ['end'] as const] : call), ...wait]
       }
       if (step.kind === 'copy') return step.bytes === 0 ? [] : copy(at(step.from), at(step.to), step.bytes)
       if (step.kind === 'host') {
@@ -337,6 +354,7 @@ export function programOf(plan: Plan<WasmKernel>, inputs: number, outputs: numbe
     frame: { starts, scratch, sync, words },
     scratch: own,
     dispatches,
+    isShared,
     host,
     slots: plan.slots,
     packs: plan.packs,

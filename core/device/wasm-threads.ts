@@ -1,0 +1,105 @@
+// Threads that share out the work of a program on the CPU. They sleep in WebAssembly's memory until the number of the run
+// changes, run the program that is named there, and never keep the process alive.
+
+import type { WasmMemory } from './webassembly.ts'
+
+/** The words by which runs are announced: the number of the run, the program, its frame, the threads of it, those that are ready. */
+export const controlWords = 5
+const [run, program, frame, threads, ready] = [0, 1, 2, 3, 4]
+
+/** What a thread does, in a file of its own so to speak. `thread` counts from 1: the first is the one that asks. */
+const code = `
+const { parentPort, receiveMessageOnPort, workerData } = require('node:worker_threads')
+const { memory, control, thread } = workerData
+const programs = new Map()
+const word = (k) => Atomics.load(new Int32Array(memory.buffer), control / 4 + k)
+let seen = word(${run})
+Atomics.add(new Int32Array(memory.buffer), control / 4 + ${ready}, 1)
+for (;;) {
+  Atomics.wait(new Int32Array(memory.buffer), control / 4 + ${run}, seen)
+  seen = word(${run})
+  for (let next; (next = receiveMessageOnPort(parentPort)) !== undefined; ) {
+    const { id, module, sync } = next.message
+    if (module === null) programs.delete(id)
+    else {
+      const { exports } = new WebAssembly.Instance(module, { env: { memory, host: () => {} } })
+      programs.set(id, { run: exports.run, sync })
+    }
+  }
+  if (thread >= word(${threads})) continue
+  const [{ run, sync }, frame] = [programs.get(word(${program})), word(${frame})]
+  try {
+    run(thread, word(${threads}), frame)
+  } catch {
+    const words = new Int32Array(memory.buffer)
+    const at = words[frame / 4 + sync] / 4
+    Atomics.store(words, at + 2, 1)
+    Atomics.notify(words, at + 1)
+  }
+}
+`
+
+interface Thread {
+  postMessage(message: unknown): void
+  unref(): void
+}
+
+export class Threads {
+  readonly #memory: WasmMemory
+  readonly #control: number
+  readonly #others: Thread[] = []
+
+  private constructor(memory: WasmMemory, control: number) {
+    this.#memory = memory
+    this.#control = control
+  }
+
+  /** Starts so many threads, less the one that asks; until they are ready there are fewer. `control` is where their words are. */
+  static async start(memory: WasmMemory, control: number, count: number): Promise<Threads> {
+    const made = new Threads(memory, control)
+    if (count > 1) {
+      const { Worker } = await import('node:worker_threads')
+      for (let thread = 1; thread < count; thread++) {
+        const worker = new Worker(code, { eval: true, workerData: { memory, control, thread } })
+        worker.unref()
+        made.#others.push(worker)
+      }
+    }
+    return made
+  }
+
+  /** Threads that can run a program now, the one that asks included. */
+  get count(): number {
+    return 1 + Atomics.load(this.#words, this.#control / 4 + ready)
+  }
+
+  get #words(): Int32Array {
+    return new Int32Array(this.#memory.buffer)
+  }
+
+  /** Tells all threads of a module; null if it is not needed any more. */
+  announce(id: number, module: object | null, sync: number): void {
+    for (const thread of this.#others) thread.postMessage({ id, module, sync })
+  }
+
+  /** Lets the others begin a run. */
+  begin(id: number, at: number, count: number): void {
+    const [words, first] = [this.#words, this.#control / 4]
+    Atomics.store(words, first + program, id)
+    Atomics.store(words, first + frame, at)
+    Atomics.store(words, first + threads, count)
+    Atomics.add(words, first + run, 1)
+    Atomics.notify(words, first + run)
+  }
+}
+
+/** Threads that the machine has cores for, or as many as `COTANGENT_THREADS` says. */
+export async function threadCount(): Promise<number> {
+  if (typeof globalThis.process?.versions?.node !== 'string') return 1
+  const { availableParallelism } = await import('node:os')
+  const wanted = process.env.COTANGENT_THREADS
+  if (!wanted) return availableParallelism()
+  const count = Number(wanted)
+  if (Number.isInteger(count) && count > 0) return count
+  throw new RangeError(`device: COTANGENT_THREADS is "${wanted}"; set it to a number of threads`)
+}
