@@ -24,6 +24,26 @@ const counts: Reporter = {
   },
 }
 
+/** What is about adapters, drivers and WGSL. */
+const aboutAdapters = [
+  'test/bench/**',
+  'test/core/profile.test.ts',
+  'test/device/{adapter,faults,memory,packs,polling,tiles}.test.ts',
+  'test/docs/**',
+  'test/kernels/**',
+]
+
+/** What needs no machine, or takes long and computes nothing that other tests do not. */
+const once = [
+  'test/core/numpy.test.ts',
+  'test/device/wasm.test.ts',
+  'test/examples/{finetune,docs}*.test.ts',
+  'test/laws/programs.{fusion,meaning}.test.ts',
+  'test/package/**',
+]
+
+const all = 'test/**/*.test.ts'
+
 export default defineConfig({
   resolve: {
     // tsconfig's paths, for files outside its `include` too: the examples of doc comments run from out/
@@ -33,11 +53,31 @@ export default defineConfig({
     ],
   },
   test: {
-    include: ['test/**/*.test.ts'],
     pool: 'forks',
     maxWorkers: 2,
     testTimeout: 600_000,
     hookTimeout: 600_000,
     reporters: ['default', counts],
+    // Everything runs on both targets, but for what is about one of them.
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'cpu',
+          include: [all],
+          exclude: aboutAdapters,
+          env: { COTANGENT_ADAPTER: 'wasm' },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'adapter',
+          include: [all],
+          exclude: once,
+          env: { COTANGENT_ADAPTER: process.env.COTANGENT_ADAPTER ?? 'webgpu' },
+        },
+      },
+    ],
   },
 })

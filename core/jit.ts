@@ -24,7 +24,7 @@ const maxPrograms = 1024
 function programOf(traced: Graph): Program {
   if (currentTimer() !== null) {
     const graph = notesLines() ? checkedGraph(traced) : traced // equal programs have lines of their own
-    return new Program((machine) => build(machine, graph))
+    return new Program((machine) => build(machine, graph, true))
   }
   const graph = checkedGraph(traced)
   const text = printGraph(graph)

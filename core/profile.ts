@@ -1,6 +1,6 @@
 // `profile`: where the time of a function goes, kernel by kernel, by the device's own clock.
 
-import { arithmeticKernel, copyKernel, kindNames } from './compile/index.ts'
+import { arithmeticKernel, arithmeticProgram, copyKernel, copyProgram, kindNames } from './compile/index.ts'
 import {
   deviceReport,
   type PeakRates,
@@ -99,7 +99,10 @@ export const profile =
           timed,
           wallMilliseconds,
           name,
-          await peakRates({ arithmetic: arithmeticKernel, copy: copyKernel }),
+          await peakRates(
+            { arithmetic: arithmeticKernel, copy: copyKernel },
+            { arithmetic: arithmeticProgram, copy: copyProgram },
+          ),
         ),
       ] as const
     })

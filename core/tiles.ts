@@ -38,12 +38,12 @@ const side = 512
 /** By device, the tile of its large products once it is known or being found out. */
 const found = new WeakMap<Device, { tile: Tile | null; readonly settled: Promise<void> }>()
 
-/** A graph as a program for a machine. */
-export async function build(machine: Machine, graph: Graph): Promise<Executable> {
+/** A graph as a program for a machine, which is timed where there is a timer. */
+export async function build(machine: Machine, graph: Graph, isTimed = false): Promise<Executable> {
   if (machine instanceof WasmDevice)
     return new WasmProgram(
       machine,
-      timed('compile', () => compileWasm(graph)),
+      timed('compile', () => compileWasm(graph, isTimed)),
     )
   if (machine instanceof Device) return GpuProgram.of(machine, await compileFor(machine, graph))
   throw new Error('build: there is no compiler for the machine; this is a defect of the library')

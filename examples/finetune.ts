@@ -48,6 +48,7 @@ async function main(): Promise<void> {
   const { method, rank, shared, alpha, steps, batch, length, out } = options
   const first = method === 'rasa' ? null : lora({ rank, alpha })
   const second = method === 'lora' ? null : rasa({ rank, shared, alpha })
+  if (options.device !== undefined) process.env.COTANGENT_ADAPTER = options.device
   const opening = deviceReport() // meanwhile the files are read
   opening.catch(() => {})
   const model = await llama.load(options.model)
@@ -56,8 +57,9 @@ async function main(): Promise<void> {
   await mkdir(out, { recursive: true }).catch((error: NodeJS.ErrnoException) => {
     throw new Error(`start: the folder ${out} cannot be made (${error.code}); choose another with --out`)
   })
-  const { name, software } = await opening
-  say('device', `${software ? 'software' : 'GPU'}: ${name}`)
+  const { name, software, source } = await opening
+  const other = source === 'wasm' ? '; --device webgpu for an adapter' : ''
+  say('device', `${software ? 'software' : 'GPU'}: ${name}${other}`)
   say('model', `${countElements(model.params)} numbers in ${tree.leaves(model.params).length} arrays`)
   say('data', `${rows.train.length} rows to learn, ${rows.heldout.length * batch} held out`)
   say('run', `${steps} steps of ${batch} × ${length} tokens`)

@@ -31,6 +31,7 @@ const oneOf =
 
 export interface Options {
   readonly method: 'lora' | 'rasa' | 'both'
+  readonly device?: 'webgpu' | 'wasm'
   readonly rank: number
   readonly shared: number
   readonly alpha: number
@@ -51,6 +52,11 @@ export const readOptions = (argv: readonly string[]): Options =>
     .name('npm start --')
     .description('Fine-tunes a Llama with LoRA and with RaSA, and uses the result.')
     .option('--method <name>', 'lora, rasa or both', oneOf('lora', 'rasa', 'both'), 'both')
+    .option(
+      '--device <name>',
+      'webgpu or wasm, the CPU; by default a GPU if there is one',
+      oneOf('webgpu', 'wasm'),
+    )
     .option('--rank <r>', 'ranks of a weight', whole(1), 8)
     .option('--shared <k>', 'RaSA: how many of them go to the pool', whole(1), 1)
     .option('--alpha <x>', 'scale of the adapter', positive, 16)

@@ -11,6 +11,7 @@ import { plainTiling, type Tiling } from './wgsl/tiling.ts'
 export { kindNames } from './about.ts'
 export type { Cost } from './cost.ts'
 export { trialOf } from './trial.ts'
+export { arithmeticProgram, copyProgram } from './wasm/peak.ts'
 export { arithmeticKernel, copyKernel } from './wgsl/peak.ts'
 
 /** A program of WGSL modules. */
@@ -23,13 +24,14 @@ export const compile = (graph: Graph, maxArrays: number, tiling: Tiling = plainT
 /** Arrays that a kernel of WebAssembly reads and writes; more would be many parameters to read. */
 const maxAddresses = 24
 
-/** A graph as a program for the CPU. */
-export const compileWasm = (graph: Graph): WasmProgram => {
+/** A graph as a program for the CPU; a timed one tells the host when each kernel is done. */
+export const compileWasm = (graph: Graph, isTimed = false): WasmProgram => {
   const { inputs, captures, outputs } = graph
   const made = outputs.filter((atom) => atom instanceof Var)
   return programOf(
     plan(graph, { maxArrays: maxAddresses, emit: emitWasm }),
     inputs.length + captures.length,
     made.length,
+    isTimed,
   )
 }

@@ -6,7 +6,7 @@ import './gpu.ts'
 import { spreadPolling } from './polling.ts'
 
 /** Where an adapter comes from. */
-export type AdapterSource = 'given' | 'navigator' | 'system' | 'swiftshader'
+export type AdapterSource = 'given' | 'navigator' | 'system' | 'swiftshader' | 'wasm'
 
 /** One place that was asked for an adapter. */
 export interface Candidate {
@@ -56,20 +56,54 @@ export const shaderStage = { COMPUTE: 0x4 } as const
 /** The adapter to compute on; `COTANGENT_ADAPTER` narrows the search to one source, as `swiftshader`. */
 export async function chooseAdapter(given?: GPUAdapter): Promise<Choice> {
   if (given) return chooseFrom([{ source: 'given', name: 'the adapter given', request: async () => given }])
-  const offers: Offer[] = [{ source: 'navigator', name: 'navigator.gpu', request: navigatorAdapter }]
-  if (!isNode) return chooseFrom(offers)
-  offers.push(
-    { source: 'system', name: 'npm webgpu', request: systemAdapter },
-    { source: 'swiftshader', name: '@sparticuz/chromium', request: swiftshaderAdapter },
-  )
-  const only = process.env.COTANGENT_ADAPTER
-  if (!only) return chooseFrom(offers)
-  const named = offers.filter((offer) => offer.source === only)
-  if (named.length > 0) return chooseFrom(named)
-  throw new RangeError(
-    `device: COTANGENT_ADAPTER is "${only}"; set it to ${offers.map((offer) => offer.source).join(', ')}`,
+  const only = wantedSource()
+  const offers = offersHere()
+  return chooseFrom(
+    only === null || only === 'webgpu' ? offers : offers.filter(({ source }) => source === only),
   )
 }
+
+/** Where a GPU may be found, or a CPU that passes for one. */
+const offersHere = (): readonly Offer[] => [
+  { source: 'navigator', name: 'navigator.gpu', request: navigatorAdapter },
+  ...(isNode
+    ? ([
+        { source: 'system', name: 'npm webgpu', request: systemAdapter },
+        { source: 'swiftshader', name: '@sparticuz/chromium', request: swiftshaderAdapter },
+      ] as const)
+    : []),
+]
+
+/** The adapter of a GPU; or, where there is none, what was asked and what came of it. */
+export async function chooseHardware(): Promise<Choice | readonly Candidate[]> {
+  const asked: Candidate[] = []
+  for (const offer of offersHere()) {
+    if (offer.source === 'swiftshader') continue
+    try {
+      const choice = await chooseFrom([offer])
+      const { source, name, fallback } = choice.candidates[0]!
+      if (!fallback) return { ...choice, candidates: [...asked, ...choice.candidates] }
+      asked.push({ source, name, fallback, outcome: 'software' })
+    } catch (error) {
+      asked.push({ source: offer.source, name: offer.name, fallback: false, outcome: outcomeOf(error) })
+    }
+  }
+  return asked
+}
+
+/** What a search can be narrowed to: any adapter, those of one source, or none at all. */
+const wanted = ['webgpu', 'wasm', 'navigator', 'system', 'swiftshader'] as const
+
+/** What `COTANGENT_ADAPTER` says; null if nothing. */
+export function wantedSource(): (typeof wanted)[number] | null {
+  const only = isNode ? process.env.COTANGENT_ADAPTER : undefined
+  if (!only) return null
+  const named = wanted.find((name) => name === only)
+  if (named !== undefined) return named
+  throw new RangeError(`device: COTANGENT_ADAPTER is "${only}"; set it to ${wanted.join(', ')}`)
+}
+
+const outcomeOf = (error: unknown): string => (error as Error).message.split('\n')[0] ?? ''
 
 /** Asks in turn and takes the first adapter that comes. */
 export async function chooseFrom(offers: readonly Offer[]): Promise<Choice> {
@@ -87,8 +121,12 @@ export async function chooseFrom(offers: readonly Offer[]): Promise<Choice> {
       const reason = [outcome.replace('chosen: ', ''), ...failed.map(why)].join('; ')
       return { adapter, source, name, candidates, reason }
     } catch (error) {
-      const [outcome = ''] = (error as Error).message.split('\n')
-      failed.push({ source: place, name: asked, fallback: place === 'swiftshader', outcome })
+      failed.push({
+        source: place,
+        name: asked,
+        fallback: place === 'swiftshader',
+        outcome: outcomeOf(error),
+      })
     }
   }
   throw new Error(`device: no WebGPU adapter; tried ${failed.map(why).join(', ')}; ${remedy()}`)

@@ -144,8 +144,8 @@ export class Device implements Machine {
     return this.failure ?? error
   }
 
-  static async open(): Promise<Device> {
-    const choice = await chooseAdapter()
+  static async open(chosen?: Choice): Promise<Device> {
+    const choice = chosen ?? (await chooseAdapter())
     const { adapter } = choice
     const requiredLimits = Object.fromEntries(wantedLimits.map((name) => [name, adapter.limits[name]]))
     const optional: GPUFeatureName[] = ['shader-f16', 'subgroups', 'timestamp-query']
@@ -378,9 +378,9 @@ export class Device implements Machine {
 let opening: Promise<Device> | null = null
 let opened: Device | null = null
 
-/** The device of this thread, opened at its first use, and anew after it was lost. */
-export const openDevice = (): Promise<Device> => {
-  opening ??= Device.open().then((device) => {
+/** The device of this thread, opened at its first use, and anew after it was lost; on an adapter that was chosen, or on any. */
+export const openDevice = (chosen?: Choice): Promise<Device> => {
+  opening ??= Device.open(chosen).then((device) => {
     if (device.failure === null) opened = device
     else opening = null
     return device

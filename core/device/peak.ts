@@ -2,8 +2,12 @@
 // shares of these.
 
 import './gpu.ts'
-import { type Device, openDevice } from './device.ts'
+import { Device } from './device.ts'
+import type { Machine } from './machine.ts'
+import { openMachine } from './open.ts'
 import { Stamps } from './timer.ts'
+import type { WasmDevice } from './wasm-device.ts'
+import { WasmProgram } from './wasm-program.ts'
 
 /** Rates in 10⁹ a second: operations on f32, and bytes read and written. */
 export interface PeakRates {
@@ -23,17 +27,59 @@ export interface PeakKernels {
   readonly copy: PeakKernel & { readonly bytes: number }
 }
 
+/** The same for the CPU: every thread does so many operations, and copies so many bytes. */
+export interface PeakPrograms {
+  readonly arithmetic: { readonly bytes: Uint8Array<ArrayBuffer>; readonly operations: number }
+  readonly copy: { readonly bytes: Uint8Array<ArrayBuffer>; readonly copied: number }
+}
+
 /** Milliseconds of a kernel after which its start does not count. */
 const longEnough = 20
 
-const measured = new WeakMap<Device, PeakRates>()
+const measured = new WeakMap<Machine, PeakRates>()
 
-/** The adapter's peak rates, measured once, which takes a fraction of a second. */
-export async function peakRates(kernels: PeakKernels): Promise<PeakRates> {
-  const device = await openDevice()
-  const known = measured.get(device) ?? (await measure(device, kernels))
-  measured.set(device, known)
+/** The peak rates of what computes, measured once, which takes a fraction of a second. */
+export async function peakRates(kernels: PeakKernels, programs: PeakPrograms): Promise<PeakRates> {
+  const machine = await openMachine()
+  const known =
+    measured.get(machine) ??
+    (machine instanceof Device
+      ? await measure(machine, kernels)
+      : await measureWasm(machine as WasmDevice, programs))
+  measured.set(machine, known)
   return known
+}
+
+/** The best of some runs, by all threads. */
+async function measureWasm(device: WasmDevice, { arithmetic, copy }: PeakPrograms): Promise<PeakRates> {
+  const threads = device.threads.count
+  const size = threads * copy.copied
+  const arrays = [
+    device.take(size, 'an array to measure with'),
+    device.take(size, 'an array to measure with'),
+  ]
+  const slices = arrays.map((buffer) => ({ buffer, offset: 0, size }))
+  const starts = { input: 0, output: 2, slot: 2, pack: 2, table: 2 }
+  const frame = { starts, scratch: 2, sync: 3, words: 4 }
+  const nothing = { scratch: 0, dispatches: 1, slots: [], packs: [], tables: [], host: [], timed: [] }
+  const best = async (bytes: Uint8Array<ArrayBuffer>): Promise<number> => {
+    const program = new WasmProgram(device, { bytes, frame, isShared: true, ...nothing })
+    let least = Number.POSITIVE_INFINITY
+    for (let round = 0; round < 5; round++) {
+      const start = performance.now()
+      await program.run(slices, [], null)
+      least = Math.min(least, performance.now() - start)
+    }
+    return least
+  }
+  try {
+    return {
+      gflops: (threads * arithmetic.operations) / (await best(arithmetic.bytes)) / 1e6,
+      gbps: (threads * 2 * copy.copied) / (await best(copy.bytes)) / 1e6,
+    }
+  } finally {
+    for (const array of arrays) device.give(array)
+  }
 }
 
 async function measure(device: Device, { arithmetic, copy }: PeakKernels): Promise<PeakRates> {

@@ -1,7 +1,9 @@
-// What is known about the device that computes, as plain data for people.
+// What is known about the machine that computes, as plain data for people.
 
 import type { Candidate } from './adapter.ts'
-import { openDevice } from './device.ts'
+import { Device } from './device.ts'
+import { openMachine } from './open.ts'
+import { WasmDevice } from './wasm-device.ts'
 
 /** The adapter in use, and how it was found. */
 export interface DeviceReport {
@@ -23,9 +25,13 @@ const shownLimits = [
   'maxComputeWorkgroupStorageSize',
 ] as const
 
-/** Which adapter computes, why it was chosen, and what it offers. Opens the device. */
+/** What computes, why it was chosen, and what it offers. Opens the device. */
 export async function deviceReport(): Promise<DeviceReport> {
-  const { gpu, choice, software } = await openDevice()
+  const machine = await openMachine()
+  if (machine instanceof WasmDevice) return wasmReport(machine)
+  if (!(machine instanceof Device))
+    throw new Error('device: it is of no kind; this is a defect of the library')
+  const { gpu, choice, software } = machine
   return {
     name: choice.name,
     source: choice.source,
@@ -34,5 +40,22 @@ export async function deviceReport(): Promise<DeviceReport> {
     candidates: choice.candidates,
     limits: Object.fromEntries(shownLimits.map((name) => [name, gpu.limits[name]])),
     features: [...gpu.features].sort(),
+  }
+}
+
+function wasmReport({ threadCount, asked, maxBytes }: WasmDevice): DeviceReport {
+  const name = `WebAssembly SIMD, ${threadCount} ${threadCount === 1 ? 'thread' : 'threads'}`
+  const outcome = `chosen: ${asked.length > 0 ? 'the CPU, as there is no GPU' : 'asked for'}`
+  return {
+    name,
+    source: 'wasm',
+    software: true,
+    reason: [
+      outcome.replace('chosen: ', ''),
+      ...asked.map(({ name, outcome }) => `${name} (${outcome})`),
+    ].join('; '),
+    candidates: [...asked, { source: 'wasm', name, fallback: true, outcome }],
+    limits: { maxMemory: maxBytes },
+    features: ['simd128', 'threads'],
   }
 }

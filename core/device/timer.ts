@@ -3,12 +3,13 @@
 
 import './gpu.ts'
 import { bufferUsage, mapMode } from './adapter.ts'
-import { type Device, openDevice } from './device.ts'
+import { Device } from './device.ts'
+import { openMachine } from './open.ts'
 
 /** What a step of a program is, for people. */
 export interface TimedStep {
   readonly name: string
-  /** The module; null if the host does it. */
+  /** The module, or what else tells it from others; null if the host does it. */
   readonly wgsl: string | null
   readonly workgroups: readonly [number, number, number]
   about(): {
@@ -128,10 +129,10 @@ export const currentTimer = (): Timer | null => running
 
 /** Runs `f` with a timer for what is launched until its promise settles; an error where the adapter has no clock. */
 export async function withTimer<T>(f: (timer: Timer) => Promise<T>): Promise<T> {
-  const { gpu, choice } = await openDevice()
-  if (!gpu.features.has('timestamp-query'))
+  const machine = await openMachine()
+  if (machine instanceof Device && !machine.gpu.features.has('timestamp-query'))
     throw new Error(
-      `profile: ${choice.name} has no timestamp queries; time whole calls instead, from synchronize() to synchronize()`,
+      `profile: ${machine.choice.name} has no timestamp queries; time whole calls instead, from synchronize() to synchronize()`,
     )
   if (running !== null) throw new Error('profile: another profile is being taken; await it first')
   const timer = new Timer()

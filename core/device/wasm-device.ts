@@ -1,5 +1,6 @@
 // The CPU as a machine: one WebAssembly memory in which all arrays lie.
 
+import type { Candidate } from './adapter.ts'
 import { collect } from './collect.ts'
 import { DeviceError, DeviceLostError, OutOfMemoryError, type Text } from './errors.ts'
 import { type DeviceStatistics, type Machine, roomFor, type Slice } from './machine.ts'
@@ -18,9 +19,15 @@ const firstPages = 64
 
 /** With more than this in use, and twice what was in use when it last ran, the collector is asked to run. */
 const calmBytes = 128 * 2 ** 20
+const calmBuffers = 2048
+
+/** Milliseconds in which programs may run without a break. */
+const breath = 10
 
 export class WasmDevice implements Machine {
   readonly memory = new webAssembly.Memory({ initial: firstPages, maximum: maxPages, shared: true })
+  /** Bytes that one array may have, and all together. */
+  readonly maxBytes = (maxPages - 1) * pageBytes
   failure: DeviceError | null = null
   /** What is free, in the order of addresses; neighbours are one. */
   readonly #free: { address: number; size: number }[] = [
@@ -36,17 +43,30 @@ export class WasmDevice implements Machine {
     peakBytes: 0,
     plannedBytes: 0,
   }
-  #collectAt = calmBytes
+  #collectAt = { bytes: calmBytes, buffers: calmBuffers }
+  #breatheAt = 0
   #scratch: Region | null = null
   #threads: Threads | null = null
 
+  /** What else was asked to compute, and why it does not. */
+  readonly asked: readonly Candidate[]
+
+  constructor(asked: readonly Candidate[] = []) {
+    this.asked = asked
+  }
+
   /** Starts its threads. */
-  static async open(): Promise<WasmDevice> {
-    const device = new WasmDevice()
+  static async open(asked: readonly Candidate[]): Promise<WasmDevice> {
+    const device = new WasmDevice(asked)
     const control = device.take(4 * controlWords, 'what threads wait for')
     device.bytes(control.address, control.size).fill(0)
     device.#threads = await Threads.start(device.memory, control.address, await threadCount())
     return device
+  }
+
+  /** Threads that it has, or will have in a moment. */
+  get threadCount(): number {
+    return this.threads.most
   }
 
   get threads(): Threads {
@@ -58,7 +78,7 @@ export class WasmDevice implements Machine {
   /** The address of so many bytes that the kernels of one run may use, and no other. */
   scratch(bytes: number): number {
     if (this.#scratch === null || this.#scratch.size < bytes) {
-      if (this.#scratch !== null) this.recycle(this.#scratch)
+      if (this.#scratch !== null) this.give(this.#scratch)
       this.#scratch = this.take(bytes, 'the memory of threads')
     }
     return this.#scratch.address
@@ -84,7 +104,7 @@ export class WasmDevice implements Machine {
   }
 
   requireFit(bytes: number, what: Text): void {
-    const limit = maxPages * pageBytes - pageBytes
+    const limit = this.maxBytes
     const { liveBytes } = this.#counts
     if (bytes > limit)
       throw new OutOfMemoryError({ wanted: String(what), wantedBytes: bytes, limit, liveBytes })
@@ -92,14 +112,23 @@ export class WasmDevice implements Machine {
 
   async allocate(bytes: number, what: Text): Promise<Region> {
     this.requireFit(bytes, what)
-    if (this.#counts.liveBytes + bytes > this.#collectAt) {
+    const { liveBytes, liveBuffers } = this.#counts
+    if (liveBytes + bytes > this.#collectAt.bytes || liveBuffers >= this.#collectAt.buffers) {
       await collect()
-      this.#collectAt = Math.max(calmBytes, 2 * this.#counts.liveBytes)
+      this.#collectAt = {
+        bytes: Math.max(calmBytes, 2 * this.#counts.liveBytes),
+        buffers: Math.max(calmBuffers, 2 * this.#counts.liveBuffers),
+      }
     }
-    return this.take(bytes, what)
+    const region = this.take(bytes, what)
+    const counts = this.#counts
+    counts.liveBytes += region.size
+    counts.liveBuffers += 1
+    counts.peakBytes = Math.max(counts.peakBytes, counts.liveBytes)
+    return region
   }
 
-  /** The same at once. */
+  /** Memory for the machine itself, which is in no count. */
   take(bytes: number, what: Text): Region {
     const size = roomFor(bytes)
     let found = this.#free.find((range) => range.size >= size)
@@ -111,10 +140,6 @@ export class WasmDevice implements Machine {
     found.address += size
     found.size -= size
     if (found.size === 0) this.#free.splice(this.#free.indexOf(found), 1)
-    const counts = this.#counts
-    counts.liveBytes += size
-    counts.liveBuffers += 1
-    counts.peakBytes = Math.max(counts.peakBytes, counts.liveBytes)
     return region
   }
 
@@ -149,9 +174,14 @@ export class WasmDevice implements Machine {
     else this.#free.push({ address: before, size: grown })
   }
 
-  recycle({ address, size }: Region): void {
-    this.#counts.liveBytes -= size
+  recycle(region: Region): void {
+    this.#counts.liveBytes -= region.size
     this.#counts.liveBuffers -= 1
+    this.give(region)
+  }
+
+  /** Takes back what was taken. */
+  give({ address, size }: Region): void {
     const free = this.#free
     let low = 0
     for (let high = free.length; low < high; ) {
@@ -200,18 +230,26 @@ export class WasmDevice implements Machine {
     return { copied: Promise.resolve(copy) }
   }
 
-  async throttle(): Promise<void> {}
+  /** A run keeps its thread busy; now and then others get their turn, such as signals and timers. */
+  async throttle(): Promise<void> {
+    if (performance.now() < this.#breatheAt) return
+    await new Promise((resolve) => (globalThis.setImmediate ?? setTimeout)(resolve))
+    this.#breatheAt = performance.now() + breath
+  }
 
   async drain(): Promise<void> {
     this.check()
   }
 }
 
+/** Whether memory can be shared among threads here: a page of a browser has to be isolated for that. */
+export const hasThreads = (): boolean => typeof SharedArrayBuffer === 'function'
+
 let opening: Promise<WasmDevice> | null = null
 
 /** The CPU of this thread, anew after it failed. */
-export const openWasm = (): Promise<WasmDevice> => {
-  opening ??= WasmDevice.open().catch((error) => {
+export const openWasm = (asked: readonly Candidate[]): Promise<WasmDevice> => {
+  opening ??= WasmDevice.open(asked).catch((error) => {
     opening = null
     throw error
   })

@@ -1,6 +1,7 @@
 // Programs on the CPU: a module is made once, and a run is one call of it.
 
 import { type Executable, joined, type Memory, type Slice, unitsOf } from './machine.ts'
+import type { TimedStep, Timer } from './timer.ts'
 import type { Region, WasmDevice } from './wasm-device.ts'
 import { webAssembly } from './webassembly.ts'
 
@@ -21,11 +22,14 @@ export interface WasmModule {
   readonly slots: readonly number[]
   readonly packs: readonly { readonly kind: 'input' | 'output'; readonly indices: readonly number[] }[]
   readonly tables: readonly Uint32Array[]
+  /** What is timed: the host is called with -1 - k when the kernel k is done. */
+  readonly timed: readonly (Pick<TimedStep, 'name' | 'about' | 'cost'> & { readonly key: string })[]
   readonly host: readonly {
     readonly first: number
     readonly step: {
       readonly name: string
       readonly inputs: readonly { readonly bytes: number }[]
+      about: TimedStep['about']
       run(words: readonly ArrayBuffer[]): readonly ArrayBufferView[]
     }
   }[]
@@ -48,6 +52,11 @@ export class WasmProgram implements Executable {
   readonly #run: Entry
   readonly #id = programs++
   readonly #frame: Region
+  /** The kernels that are done in a timed run, and when. */
+  #done: { readonly kernel: number; readonly at: number }[] = []
+  #timer: Timer | null = null
+  /** What went wrong on the host in the middle of a run, which is told when it ends: other threads wait for the rest. */
+  #wrong: { readonly error: unknown } | null = null
   readonly #tables: readonly Region[]
 
   constructor(device: WasmDevice, module: WasmModule) {
@@ -71,14 +80,14 @@ export class WasmProgram implements Executable {
     const made = new webAssembly.Module(module.bytes)
     const self = new WeakRef(this)
     const { exports } = new webAssembly.Instance(made, {
-      env: { memory: device.memory, host: (index: number) => self.deref()!.#host(index) },
+      env: { memory: device.memory, host: (index: number) => self.deref()!.#onHost(index) },
     })
     this.#run = exports.run as Entry
     if (isShared) device.threads.announce(this.#id, made, frame.sync)
     const regions = [this.#frame, ...this.#tables]
     const id = this.#id
     forgotten.register(this, () => {
-      for (const region of regions) device.recycle(region)
+      for (const region of regions) device.give(region)
       if (isShared) device.threads.announce(id, null, 0)
     })
   }
@@ -101,7 +110,11 @@ export class WasmProgram implements Executable {
     return made
   }
 
-  async run(inputs: readonly Slice<Region>[], outputs: readonly Slice<Region>[]): Promise<void> {
+  async run(
+    inputs: readonly Slice<Region>[],
+    outputs: readonly Slice<Region>[],
+    timer: Timer | null,
+  ): Promise<void> {
     const { frame, slots, packs, dispatches, scratch, isShared } = this.#module
     const device = this.#device
     const taken: Region[] = []
@@ -140,6 +153,10 @@ export class WasmProgram implements Executable {
       )
       words[frame.scratch] = own
       words[frame.sync] = this.#frame.address + 4 * frame.words
+      this.#done = []
+      this.#wrong = null
+      this.#timer = timer
+      const began = performance.now()
       if (threads > 1) device.threads.begin(this.#id, this.#frame.address, threads)
       try {
         this.#run(0, threads, this.#frame.address)
@@ -147,13 +164,42 @@ export class WasmProgram implements Executable {
         throw device.fail('trap', (error as Error).message)
       }
       device.ran(dispatches)
+      if (this.#wrong !== null) throw (this.#wrong as { readonly error: unknown }).error
+      this.#time(timer, began)
     } finally {
       for (const region of taken) device.recycle(region)
     }
   }
 
+  /** Tells a timer what was done when. */
+  #time(timer: Timer | null, began: number): void {
+    if (timer === null || this.#done.length === 0) return
+    const starts = [began, ...this.#done.map(({ at }) => at)]
+    timer.take(
+      this.#done.map(({ kernel }): TimedStep => {
+        const { key, ...step } = this.#module.timed[kernel]!
+        return { ...step, wgsl: key, workgroups: [0, 0, 0] }
+      }),
+      Promise.resolve(this.#done.map(({ at }, k) => ({ start: starts[k]!, milliseconds: at - starts[k]! }))),
+    )
+  }
+
+  #onHost(index: number): void {
+    if (this.#wrong !== null) return
+    try {
+      this.#host(index)
+    } catch (error) {
+      this.#wrong = { error }
+    }
+  }
+
   /** Does what the host does in the middle of a run, with the arrays whose addresses are in the frame. */
   #host(index: number): void {
+    if (index < 0) {
+      this.#done.push({ kernel: -1 - index, at: performance.now() })
+      return
+    }
+    const start = performance.now()
     const { step, first } = this.#module.host[index]!
     const device = this.#device
     const addresses = new Uint32Array(device.memory.buffer, this.#frame.address, this.#module.frame.words)
@@ -163,6 +209,7 @@ export class WasmProgram implements Executable {
       const to = addresses[first + step.inputs.length + k]!
       device.bytes(to, byteLength).set(new Uint8Array(buffer, byteOffset, byteLength))
     }
+    this.#timer?.onHost(step, start)
   }
 }
 

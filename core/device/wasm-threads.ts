@@ -68,6 +68,11 @@ export class Threads {
     return made
   }
 
+  /** Threads once all are ready. */
+  get most(): number {
+    return 1 + this.#others.length
+  }
+
   /** Threads that can run a program now, the one that asks included. */
   get count(): number {
     return 1 + Atomics.load(this.#words, this.#control / 4 + ready)

@@ -79,7 +79,7 @@ describe('chooseAdapter', () => {
   it('names the sources when COTANGENT_ADAPTER is none of them', async () => {
     vi.stubEnv('COTANGENT_ADAPTER', 'cuda')
     await expect(chooseAdapter()).rejects.toThrowErrorMatchingInlineSnapshot(
-      `[RangeError: device: COTANGENT_ADAPTER is "cuda"; set it to navigator, system, swiftshader]`,
+      `[RangeError: device: COTANGENT_ADAPTER is "cuda"; set it to webgpu, wasm, navigator, system, swiftshader]`,
     )
   })
 })

@@ -35,8 +35,7 @@ describe('memory', () => {
     const device = new WasmDevice()
     const taken = [1000, 2000, 3000, 4000].map((bytes) => device.take(bytes, 'a test'))
     const end = Math.max(...taken.map(({ address, size }) => address + size))
-    for (const k of [1, 3, 2, 0]) device.recycle(taken[k]!)
-    expect(device.statistics).toMatchObject({ liveBytes: 0, liveBuffers: 0 })
+    for (const k of [1, 3, 2, 0]) device.give(taken[k]!)
     const whole = device.take(9000, 'a test')
     expect(whole.address).toBe(taken[0]!.address)
     expect(whole.address + whole.size).toBeLessThanOrEqual(end)
@@ -46,7 +45,7 @@ describe('memory', () => {
     const device = new WasmDevice()
     const first = device.memory.buffer.byteLength
     const regions = Array.from({ length: 40 }, (_, k) => device.take(2 ** 18 + 1000 * k, 'a test'))
-    for (let k = 0; k < 40; k += 3) device.recycle(regions[k]!)
+    for (let k = 0; k < 40; k += 3) device.give(regions[k]!)
     const more = Array.from({ length: 20 }, () => device.take(2 ** 17, 'a test'))
     const held = [...regions.filter((_, k) => k % 3 !== 0), ...more].sort((a, b) => a.address - b.address)
     expect(device.memory.buffer.byteLength).toBeGreaterThan(first)
@@ -109,6 +108,7 @@ function failing(thread: number): Program {
         packs: [],
         tables: [],
         host: [],
+        timed: [],
       }),
   )
 }
@@ -119,12 +119,12 @@ describe('a program that fails', () => {
     ['in another thread', 1],
   ])('%s rejects what it should have made, and the next work gets a new machine', async (_, thread) => {
     vi.stubEnv('COTANGENT_THREADS', '2')
-    const before = await openWasm()
+    const before = await openWasm([])
     while (before.threads.count < 2) await new Promise((resolve) => setTimeout(resolve, 5))
     const made = new Tensor(new Aval([4], 'f32'), null, { operation: 'test', site: null })
     launch(failing(thread), [], [made.storage], [])
     await expect(made.data()).rejects.toThrow(DeviceLostError)
-    expect(await openWasm()).not.toBe(before)
+    expect(await openWasm([])).not.toBe(before)
     const x: Value = add(tensor([1, 2]), 1)
     expect(await x.data()).toEqual(new Float32Array([2, 3]))
   })

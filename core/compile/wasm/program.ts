@@ -7,12 +7,22 @@ import type { WasmKernel } from './index.ts'
 import type { Instruction } from './instructions.ts'
 
 type Step = Plan<WasmKernel>['steps'][number]
+type Dispatch = Extract<Step, { kind: 'dispatch' }>
 type Place = Extract<Step, { kind: 'copy' }>['from']
 
 /** What the host does in the middle of a run, and where the addresses of its arrays are put: in words of the frame. */
 interface HostWork {
   readonly step: Extract<Step, { kind: 'host' }>
   readonly first: number
+}
+
+/** A kernel, for a profile. */
+interface TimedKernel {
+  readonly name: string
+  /** Tells it from other kernels. */
+  readonly key: string
+  about: Dispatch['about']
+  cost: Dispatch['cost']
 }
 
 /** A program for some threads: `run(thread, threads, frame)`, where a frame is words in memory. */
@@ -35,6 +45,8 @@ export interface WasmProgram {
   /** Kernels that are called, those of a loop once. */
   readonly dispatches: number
   readonly host: readonly HostWork[]
+  /** If the program is timed: the host is called with -1 - k when step k of these is done. */
+  readonly timed: readonly TimedKernel[]
   readonly slots: Plan<WasmKernel>['slots']
   readonly packs: Plan<WasmKernel>['packs']
   readonly tables: Plan<WasmKernel>['tables']
@@ -52,7 +64,7 @@ const barrierFunction = 1
 const [thread, threads, frame] = [0, 1, 2]
 
 /** Waits until all threads have come so far, or traps if one failed. `sync` is the address of three words. */
-function barrier(): Func {
+export function barrier(): Func {
   const [sync, count, generation, turns] = [0, 1, 2, 3]
   const hasChanged: Instruction[] = [
     ['local.get', sync],
@@ -132,7 +144,12 @@ type Address = readonly Instruction[]
 
 type Addresses = Readonly<Record<Place['kind'], (index: number) => Address>>
 
-export function programOf(plan: Plan<WasmKernel>, inputs: number, outputs: number): WasmProgram {
+export function programOf(
+  plan: Plan<WasmKernel>,
+  inputs: number,
+  outputs: number,
+  isTimed = false,
+): WasmProgram {
   const starts = {
     input: 0,
     output: inputs,
@@ -150,6 +167,7 @@ export function programOf(plan: Plan<WasmKernel>, inputs: number, outputs: numbe
   let own = 0
   let dispatches = 0
   let isShared = false
+  const timed: TimedKernel[] = []
   const local = (): number => {
     locals.push('i32')
     return 2 + locals.length
@@ -214,7 +232,13 @@ export function programOf(plan: Plan<WasmKernel>, inputs: number, outputs: numbe
           ...arrays.flatMap(at),
           ['call', numberOf(step.function)],
         ]
-        return [...(isSmall ? [...first, ...call, ['end'] as const] : call), ...wait]
+        const done: Instruction[] = []
+        if (isTimed) {
+          const { name, about, cost } = step
+          timed.push({ name, key: `${name} ${numberOf(step.function)}`, about, cost })
+          done.push(...first, ['i32.const', -timed.length], ['call', hostFunction], ['end'])
+        }
+        return [...(isSmall ? [...first, ...call, ['end'] as const] : call), ...wait, ...done]
       }
       if (step.kind === 'copy') return step.bytes === 0 ? [] : copy(at(step.from), at(step.to), step.bytes)
       if (step.kind === 'host') {
@@ -356,6 +380,7 @@ export function programOf(plan: Plan<WasmKernel>, inputs: number, outputs: numbe
     dispatches,
     isShared,
     host,
+    timed,
     slots: plan.slots,
     packs: plan.packs,
     tables: plan.tables,
