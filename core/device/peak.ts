@@ -50,35 +50,56 @@ export async function peakRates(kernels: PeakKernels, programs: PeakPrograms): P
   return known
 }
 
-/** The best of some runs, by all threads. */
-async function measureWasm(device: WasmDevice, { arithmetic, copy }: PeakPrograms): Promise<PeakRates> {
+/** The two programs, ready to run by all threads, and what a run of each does. */
+export interface WasmPeak {
+  arithmetic(): Promise<void>
+  readonly operations: number
+  copying(): Promise<void>
+  readonly bytes: number
+  close(): void
+}
+
+export function wasmPeak(device: WasmDevice, { arithmetic, copy }: PeakPrograms): WasmPeak {
   const threads = device.threads.count
   const size = threads * copy.copied
-  const arrays = [
-    device.take(size, 'an array to measure with'),
-    device.take(size, 'an array to measure with'),
-  ]
+  const arrays = [0, 1].map(() => device.take(size, 'an array to measure with'))
   const slices = arrays.map((buffer) => ({ buffer, offset: 0, size }))
   const starts = { input: 0, output: 2, slot: 2, pack: 2, table: 2 }
   const frame = { starts, scratch: 2, sync: 3, words: 4 }
   const nothing = { scratch: 0, dispatches: 1, slots: [], packs: [], tables: [], host: [], timed: [] }
-  const best = async (bytes: Uint8Array<ArrayBuffer>): Promise<number> => {
-    const program = new WasmProgram(device, { bytes, frame, isShared: true, ...nothing })
+  const [first, second] = [arithmetic, copy].map(
+    ({ bytes }) => new WasmProgram(device, { bytes, frame, isShared: true, ...nothing }),
+  ) as [WasmProgram, WasmProgram]
+  return {
+    arithmetic: () => first.run(slices, [], null),
+    operations: threads * arithmetic.operations,
+    copying: () => second.run(slices, [], null),
+    bytes: 2 * size,
+    close: () => {
+      for (const array of arrays) device.give(array)
+    },
+  }
+}
+
+/** The best of some runs. */
+async function measureWasm(device: WasmDevice, programs: PeakPrograms): Promise<PeakRates> {
+  const peak = wasmPeak(device, programs)
+  const best = async (run: () => Promise<void>): Promise<number> => {
     let least = Number.POSITIVE_INFINITY
     for (let round = 0; round < 5; round++) {
       const start = performance.now()
-      await program.run(slices, [], null)
+      await run()
       least = Math.min(least, performance.now() - start)
     }
     return least
   }
   try {
     return {
-      gflops: (threads * arithmetic.operations) / (await best(arithmetic.bytes)) / 1e6,
-      gbps: (threads * 2 * copy.copied) / (await best(copy.bytes)) / 1e6,
+      gflops: peak.operations / (await best(peak.arithmetic)) / 1e6,
+      gbps: peak.bytes / (await best(peak.copying)) / 1e6,
     }
   } finally {
-    for (const array of arrays) device.give(array)
+    peak.close()
   }
 }
 

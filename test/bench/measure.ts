@@ -3,7 +3,7 @@
 import { deviceReport } from 'cotangent'
 import { bytesOf, cases, operationsOf } from './cases.ts'
 import type { Contender, Ready } from './contenders/contender.ts'
-import { type Limits, limits } from './contenders/wgsl.ts'
+import { type Limits, limits } from './contenders/limits.ts'
 import { metered } from './meter.ts'
 import { median, play, type Turn, turnTime } from './rounds.ts'
 
@@ -72,7 +72,7 @@ export async function measure(
   limitsOf: () => Promise<Limits> = limits,
 ): Promise<Measured> {
   const work = cases[name]!
-  const { name: adapter } = await deviceReport()
+  const { name: adapter, source } = await deviceReport()
   const failures: Failure[] = []
   const started: {
     contender: Contender
@@ -99,6 +99,7 @@ export async function measure(
       const milliseconds = performance.now() - start
       const { parts = 1 } = ready
       const { onAdapter } = contender
+      const isCounted = onAdapter && source !== 'wasm' // what is asked of Dawn
       started.push({
         contender,
         ready,
@@ -107,12 +108,12 @@ export async function measure(
           case: name,
           contender: contender.name,
           adapter: onAdapter ? adapter : 'CPU',
-          dispatches: onAdapter ? warm.asked.dispatches / parts : null,
-          submits: onAdapter ? warm.asked.submits / parts : null,
-          pipelines: onAdapter ? cold.asked.pipelines : null,
+          dispatches: isCounted ? warm.asked.dispatches / parts : null,
+          submits: isCounted ? warm.asked.submits / parts : null,
+          pipelines: isCounted ? cold.asked.pipelines : null,
           traceMilliseconds: before && after && after.trace - before.trace,
           compileMilliseconds: before && after && after.compile - before.compile,
-          pipelineMilliseconds: onAdapter ? cold.asked.pipelineMilliseconds : null,
+          pipelineMilliseconds: isCounted ? cold.asked.pipelineMilliseconds : null,
           plannedBytes: ready.plannedBytes,
           note: ready.note ?? null,
         },
@@ -143,7 +144,7 @@ export async function measure(
     ready.close()
     const gflops = operations && operations / milliseconds / 1e6
     const gbps = bytes && bytes / milliseconds / 1e6
-    const here = row.dispatches !== null
+    const here = row.adapter === adapter
     return {
       ...row,
       milliseconds,

@@ -3,12 +3,11 @@
 
 import { deviceReport } from 'cotangent'
 import { create } from 'webgpu'
-import { arithmeticKernel, copyKernel } from '../../../core/compile/wgsl/peak.ts'
 import { bufferUsage, chooseAdapter } from '../../../core/device/adapter.ts'
 import { noise, type Work } from '../cases.ts'
 import type { Contender, Ready } from './contender.ts'
 
-interface Kernel {
+export interface Kernel {
   readonly name: string
   readonly wgsl: string
   readonly workgroups: readonly [number, number, number]
@@ -187,7 +186,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) in
 const kept: GPU[] = []
 
 /** A device on the adapter of the library; `unchecked` ones do not keep indices within their arrays. */
-async function open(unchecked: boolean): Promise<GPUDevice> {
+export async function open(unchecked: boolean): Promise<GPUDevice> {
   const { source, name } = await deviceReport()
   process.env.COTANGENT_ADAPTER = source
   const choice = await chooseAdapter()
@@ -207,7 +206,7 @@ async function open(unchecked: boolean): Promise<GPUDevice> {
 const storage = bufferUsage.STORAGE | bufferUsage.COPY_SRC | bufferUsage.COPY_DST
 
 /** Some inputs, a result of so many bytes, and kernels that compute it, of which the fastest is kept. */
-async function fastest(
+export async function fastest(
   device: GPUDevice,
   inputs: readonly (Float32Array | Uint32Array)[],
   bytes: number,
@@ -303,38 +302,3 @@ export const wgsl = contender('wgsl', false)
 
 /** Without the checks of indices that WebGPU makes. */
 export const wgslUnchecked = contender('wgsl-unchecked', true)
-
-/** Two more to take turns: what they do in a call, in operations or bytes, is the most that the adapter can. */
-export interface Limits {
-  readonly arithmetic: Pick<Ready, 'run'>
-  readonly operations: number
-  readonly copying: Pick<Ready, 'run'>
-  readonly bytes: number
-}
-
-/** How often the kernel of arithmetic turns: some tens of milliseconds of a CPU. */
-const turns = 32
-
-/** The limits of the adapter, ready to run, by the kernels of `profile`. */
-export async function limits(): Promise<Limits> {
-  const device = await open(false)
-  const kernel = (
-    name: string,
-    { wgsl, workgroups }: typeof arithmeticKernel | typeof copyKernel,
-  ): Kernel => ({
-    name,
-    wgsl,
-    workgroups: [workgroups, 1, 1],
-  })
-  const { operations, results } = arithmeticKernel
-  const { bytes } = copyKernel
-  const source = new Float32Array(bytes / 4)
-  return {
-    arithmetic: await fastest(device, [Uint32Array.of(turns)], results, [
-      kernel('arithmetic', arithmeticKernel),
-    ]),
-    operations: turns * operations,
-    copying: await fastest(device, [source], bytes, [kernel('copy', copyKernel)]),
-    bytes: 2 * bytes,
-  }
-}
