@@ -1,6 +1,7 @@
 // `jit`: a function is traced once for each set of types, compiled to one program, and run as one. Here tracing, the
 // compiler and the device meet; it is also how an operation or a transform outside of any trace is run.
 
+import { build } from './build.ts'
 import { checkedGraph } from './check.ts'
 import { currentTimer, launch, Program, type Storage } from './device/index.ts'
 import { type Graph, graphHasEffect, Literal, printGraph } from './graph.ts'
@@ -12,7 +13,6 @@ import { type Aval, sameType } from './shape.ts'
 import { callSite } from './source.ts'
 import { timed } from './spent.ts'
 import { materialize, Tensor } from './tensor.ts'
-import { build } from './tiles.ts'
 import { escaped, isTracing, setEvaluate, type Traced, Tracer, toValue, trace } from './trace.ts'
 import { leaves, leavesWithPath, showPath, structure } from './tree.ts'
 import { Constant, type Value } from './value.ts'

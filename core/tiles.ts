@@ -1,16 +1,8 @@
 // The tile of large products, measured on the adapter when first a program has one, and remembered on disk for each adapter.
 // A tile changes how fast a product is, never its bits: all tiles add up in the same order.
 
-import { compile, compileWasm, type Plan, trialOf } from './compile/index.ts'
-import {
-  Device,
-  type Executable,
-  fastest,
-  GpuProgram,
-  type Machine,
-  WasmDevice,
-  WasmProgram,
-} from './device/index.ts'
+import { compile, type Plan, trialOf } from './compile/index.ts'
+import { type Device, fastest } from './device/index.ts'
 import { writeFileAtomic } from './files.ts'
 import type { Graph } from './graph.ts'
 import { timed } from './spent.ts'
@@ -38,19 +30,8 @@ const side = 512
 /** By device, the tile of its large products once it is known or being found out. */
 const found = new WeakMap<Device, { tile: Tile | null; readonly settled: Promise<void> }>()
 
-/** A graph as a program for a machine, which is timed where there is a timer. */
-export async function build(machine: Machine, graph: Graph, isTimed = false): Promise<Executable> {
-  if (machine instanceof WasmDevice)
-    return new WasmProgram(
-      machine,
-      timed('compile', () => compileWasm(graph, isTimed)),
-    )
-  if (machine instanceof Device) return GpuProgram.of(machine, await compileFor(machine, graph))
-  throw new Error('build: there is no compiler for the machine; this is a defect of the library')
-}
-
 /** Compiles a graph for a device, of which it first finds out the best tile if there is a large product. */
-async function compileFor(device: Device, graph: Graph): Promise<Plan> {
+export async function compileFor(device: Device, graph: Graph): Promise<Plan> {
   const { maxArrays, quads, software: hidesTurns } = device
   const plan = (): Plan =>
     timed('compile', () =>

@@ -1,6 +1,7 @@
 // The laws that random programs obey. What they mean and what transforms make of them is checked on the host in double
 // precision; that the device computes it, within what roundings do to the program, on as many as there is time for.
 
+import { build } from '../../core/build.ts'
 import { fuse, type Group, runsAlone } from '../../core/compile/fuse.ts'
 import { compile } from '../../core/compile/index.ts'
 import { inline } from '../../core/compile/inline.ts'
@@ -10,7 +11,6 @@ import { mergeSingles } from '../../core/compile/singles.ts'
 import { Device, GpuProgram, launch, Program as Plan } from '../../core/device/index.ts'
 import { Var } from '../../core/graph.ts'
 import { type Graph, type NdArray, reference } from '../../core/index.ts'
-import { build } from '../../core/tiles.ts'
 import * as cotangent from '../../index.ts'
 import {
   grad,
