@@ -1,6 +1,9 @@
-// Which WebGPU adapter computes here and why, what it allows, and how fast it copies and multiplies.
+// What computes here and why, what it allows, and how fast it copies and multiplies; and how fast the others are that could.
 //   npm run doctor
 
+import { execFile } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import {
   add,
   type DeviceReport,
@@ -16,14 +19,33 @@ import {
 /** What is known and what was measured. */
 export interface Diagnosis {
   readonly device: DeviceReport
+  /** What else could compute here, measured in a process of its own. */
+  readonly others: readonly Omit<Diagnosis, 'others'>[]
   /** GB/s, read and written, of adding one to 2^22 f32. */
   readonly bandwidth: number
   /** The rates, in GFLOP/s, of the product of two matrices of `size` × `size`. */
   readonly products: readonly { readonly size: number; readonly rate: number }[]
 }
 
-/** Looks at the device and measures it; rejects if there is none. */
+/** The diagnosis of what computes, and of the others; rejects if there is nothing. */
 export async function doctor(): Promise<Diagnosis> {
+  const found = await examine()
+  const others = []
+  for (const source of ['wasm', 'system', 'swiftshader'])
+    if (source !== found.device.source) {
+      const env = { ...process.env, COTANGENT_ADAPTER: source }
+      const script = fileURLToPath(import.meta.url)
+      const asked = run(process.execPath, ['--import', 'tsx', script, '--json'], { env })
+      const answer = await asked.then(({ stdout }) => stdout).catch(() => null) // there is none of that source
+      if (answer !== null) others.push(JSON.parse(answer) as Omit<Diagnosis, 'others'>)
+    }
+  return { ...found, others }
+}
+
+const run = promisify(execFile)
+
+/** Looks at what computes and measures it. */
+async function examine(): Promise<Omit<Diagnosis, 'others'>> {
   const device = await deviceReport()
   const noise = (...shape: number[]): Value => random.uniform(random.key(0), shape)
   const elements = 2 ** 22
@@ -64,8 +86,12 @@ const width = 80
 const margin = 11
 
 /** The diagnosis as text, at most 80 columns wide. */
-export function show({ device, bandwidth, products }: Diagnosis): string {
+export function show({ device, bandwidth, products, others }: Diagnosis): string {
   const { name, source, reason, candidates, limits, features } = device
+  const rates = ({ bandwidth, products }: Omit<Diagnosis, 'others'>): string[] => [
+    `copy ${bandwidth.toFixed(1)} GB/s`,
+    ...products.map(({ size, rate }) => `matmul ${size}² ${rate.toFixed(1)} GFLOP/s`),
+  ]
   return [
     section('adapter', [name]),
     section('source', [`${source}; ${reason}`]),
@@ -78,10 +104,12 @@ export function show({ device, bandwidth, products }: Diagnosis): string {
       Object.entries(limits).map(([limit, value]) => `${limit} ${value.toLocaleString('en')}`),
     ),
     section('features', [features.join(', ')]),
-    section('speed', [
-      `copy ${bandwidth.toFixed(1)} GB/s`,
-      ...products.map(({ size, rate }) => `matmul ${size}² ${rate.toFixed(1)} GFLOP/s`),
-    ]),
+    section('speed', rates({ device, bandwidth, products })),
+    ...others.map((other) =>
+      section('or', [
+        `${other.device.name} (COTANGENT_ADAPTER=${other.device.source}): ${rates(other).join(', ')}`,
+      ]),
+    ),
   ].join('\n')
 }
 
@@ -103,8 +131,11 @@ function wrap(text: string): string[] {
 }
 
 if (process.argv[1] === import.meta.filename)
-  await doctor().then(
-    (diagnosis) => console.log(show(diagnosis)),
+  await (process.argv[2] === '--json'
+    ? examine().then((found) => JSON.stringify(found))
+    : doctor().then((diagnosis) => show(diagnosis))
+  ).then(
+    (text) => console.log(text),
     ({ message }: Error) => {
       console.error(message)
       process.exitCode = 1

@@ -80,10 +80,13 @@ export async function chooseHardware(): Promise<Choice | readonly Candidate[]> {
   for (const offer of offersHere()) {
     if (offer.source === 'swiftshader') continue
     try {
-      const choice = await chooseFrom([offer])
-      const { source, name, fallback } = choice.candidates[0]!
-      if (!fallback) return { ...choice, candidates: [...asked, ...choice.candidates] }
-      asked.push({ source, name, fallback, outcome: 'software' })
+      const adapter = await offer.request()
+      if (!isSoftware(adapter.info)) {
+        const choice = await chooseFrom([{ ...offer, request: async () => adapter }])
+        return { ...choice, candidates: [...asked, ...choice.candidates] }
+      }
+      const name = describe(adapter.info)
+      asked.push({ source: offer.source, name, fallback: true, outcome: 'software' })
     } catch (error) {
       asked.push({ source: offer.source, name: offer.name, fallback: false, outcome: outcomeOf(error) })
     }

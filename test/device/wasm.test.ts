@@ -5,11 +5,21 @@ import { execFile } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { add, DeviceLostError, OutOfMemoryError, statistics, tensor, type Value } from 'cotangent'
+import {
+  add,
+  DeviceLostError,
+  deviceReport,
+  OutOfMemoryError,
+  statistics,
+  tensor,
+  type Value,
+} from 'cotangent'
 import { beforeAll, describe, expect, test, vi } from 'vitest'
 import { type Func, moduleOf } from '../../core/compile/wasm/encoder.ts'
 import type { Instruction } from '../../core/compile/wasm/instructions.ts'
+import { chooseHardware } from '../../core/device/adapter.ts'
 import { launch, Program } from '../../core/device/index.ts'
+import { openMachine } from '../../core/device/open.ts'
 import { openWasm, WasmDevice } from '../../core/device/wasm-device.ts'
 import { WasmProgram } from '../../core/device/wasm-program.ts'
 import { Aval } from '../../core/shape.ts'
@@ -29,6 +39,38 @@ test.each([1, 2, 4])(
     expect(JSON.parse(stdout)).toEqual(JSON.parse(golden))
   },
 )
+
+describe('what computes', () => {
+  const adapterOf = (info: object) => ({ gpu: { requestAdapter: async () => ({ info }) } })
+  const info = {
+    vendor: 'acme',
+    architecture: 'x1',
+    device: '',
+    description: 'GPU',
+    isFallbackAdapter: false,
+  }
+
+  test('is a GPU where there is one', async () => {
+    vi.stubGlobal('navigator', adapterOf(info))
+    expect(await chooseHardware()).toMatchObject({ source: 'navigator', name: 'acme x1, GPU' })
+    vi.stubGlobal('navigator', adapterOf({ ...info, isFallbackAdapter: true }))
+    expect(await chooseHardware()).toContainEqual(expect.objectContaining({ outcome: 'software' }))
+    vi.unstubAllGlobals()
+  })
+
+  test('else it is the CPU, which says what was asked before', async ({ skip }) => {
+    vi.stubEnv('COTANGENT_ADAPTER', '')
+    const found = await chooseHardware()
+    skip('adapter' in found, 'there is a GPU')
+    expect(found).toContainEqual(expect.objectContaining({ source: 'navigator', outcome: 'absent' }))
+    expect(await openMachine()).toBeInstanceOf(WasmDevice)
+    expect((await deviceReport()).candidates).toEqual([
+      ...(found as readonly unknown[]),
+      expect.objectContaining({ source: 'wasm', outcome: 'chosen: the CPU, as there is no GPU' }),
+    ])
+    vi.stubEnv('COTANGENT_ADAPTER', 'wasm')
+  })
+})
 
 describe('memory', () => {
   test('what is given back is taken again, also in other sizes', () => {

@@ -10,11 +10,15 @@ import { type Diagnosis, doctor, show } from '../../examples/doctor.ts'
 const script = fileURLToPath(new URL('../../examples/doctor.ts', import.meta.url))
 
 test('what it finds', async () => {
-  const { device, bandwidth, products } = await doctor()
+  const { device, bandwidth, products, others } = await doctor()
   expect(device).toEqual(await deviceReport())
   expect(bandwidth).toBeGreaterThan(0)
   expect(products.map(({ size }) => size)).toEqual([512, 1024])
   for (const { rate } of products) expect(rate).toBeGreaterThan(0)
+  // The others are asked one by one; the CPU is always among them.
+  const sources = [device, ...others.map(({ device }) => device)].map(({ source }) => source)
+  expect(sources).toContain('wasm')
+  expect(new Set(sources).size).toBe(sources.length)
 })
 
 const found: Diagnosis = {
@@ -32,6 +36,21 @@ const found: Diagnosis = {
   },
   bandwidth: 2.84,
   products: [{ size: 512, rate: 11.25 }],
+  others: [
+    {
+      device: {
+        name: 'WebAssembly SIMD, 2 threads',
+        source: 'wasm',
+        software: true,
+        reason: 'asked for',
+        candidates: [],
+        limits: {},
+        features: [],
+      },
+      bandwidth: 31,
+      products: [{ size: 512, rate: 50 }],
+    },
+  ],
 }
 
 test('how it reads', () => {
@@ -47,7 +66,9 @@ test('how it reads', () => {
                maxStorageBuffersPerShaderStage 12
     features   core-features-and-limits, shader-f16, subgroups, timestamp-query
     speed      copy 2.8 GB/s
-               matmul 512² 11.3 GFLOP/s"
+               matmul 512² 11.3 GFLOP/s
+    or         WebAssembly SIMD, 2 threads (COTANGENT_ADAPTER=wasm): copy 31.0 GB/s,
+               matmul 512² 50.0 GFLOP/s"
   `)
 })
 
