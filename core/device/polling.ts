@@ -27,16 +27,16 @@ const isNative = (f: object & { readonly name?: string; readonly length?: number
 export function spreading(immediate: typeof setImmediate): typeof setImmediate {
   const spread = (f: (...args: unknown[]) => void, ...args: unknown[]): unknown => {
     if (!isNative(f) || performance.now() <= eagerUntil) return immediate(f, ...args)
-    const look = (): void => {
-      hurry = () => {}
-      f()
-    }
-    const timer = setTimeout(look, 1)
-    hurry = () => {
+    const now = (): void => {
       clearTimeout(timer)
-      hurry = () => {}
-      immediate(look)
+      if (hurry === now) hurry = () => {}
+      immediate(f, ...args)
     }
+    const timer = setTimeout(() => {
+      if (hurry === now) hurry = () => {}
+      f(...args)
+    }, 1)
+    hurry = now
     return timer
   }
   return Object.defineProperties(

@@ -56,6 +56,6 @@ function wasmReport({ threadCount, asked, maxBytes }: WasmDevice): DeviceReport 
     ].join('; '),
     candidates: [...asked, { source: 'wasm', name, fallback: true, outcome }],
     limits: { maxMemory: maxBytes },
-    features: ['simd128', 'threads'],
+    features: threadCount > 1 ? ['simd128', 'threads'] : ['simd128'],
   }
 }

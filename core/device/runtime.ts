@@ -100,6 +100,8 @@ async function upload(device: Machine, storage: Storage): Promise<Slice> {
   if (state.kind === 'failed') throw state.error
   if (state.kind === 'device') {
     if (state.device.failure !== null) throw await about(storage, state.device.failure, 'is lost')
+    if (state.device !== device)
+      throw new Error(`run: ${storage.what} lies on another machine; read it there and make it anew`)
     return state.slice
   }
   if (state.kind !== 'host')

@@ -79,6 +79,7 @@ export class WasmDevice implements Machine {
   scratch(bytes: number): number {
     if (this.#scratch === null || this.#scratch.size < bytes) {
       if (this.#scratch !== null) this.give(this.#scratch)
+      this.#scratch = null
       this.#scratch = this.take(bytes, 'the memory of threads')
     }
     return this.#scratch.address
@@ -99,7 +100,8 @@ export class WasmDevice implements Machine {
   /** Nothing that was computed here counts any more. */
   fail(reason: string, message: string): DeviceError {
     this.failure ??= new DeviceLostError({ reason, message, liveBytes: this.#counts.liveBytes })
-    opening = null
+    this.#threads?.close()
+    if (opened === this) [opened, opening] = [null, null]
     return this.failure
   }
 
@@ -148,6 +150,9 @@ export class WasmDevice implements Machine {
     const last = this.#free.at(-1)
     const there = last !== undefined && last.address + last.size === before ? last.size : 0
     const wanted = Math.ceil((size - there) / pageBytes)
+    const { liveBytes } = this.#counts
+    if (wanted > maxPages - before / pageBytes)
+      throw new OutOfMemoryError({ wanted: String(what), wantedBytes: size, limit: null, liveBytes })
     // At least half as much again, so that growing is rare.
     const generous = Math.min(
       Math.max(wanted, Math.ceil(before / pageBytes / 2)),
@@ -165,7 +170,7 @@ export class WasmDevice implements Machine {
             wanted: String(what),
             wantedBytes: size,
             limit: null,
-            liveBytes: this.#counts.liveBytes,
+            liveBytes,
             cause: (error as Error).message,
           })
       }
@@ -246,12 +251,19 @@ export class WasmDevice implements Machine {
 export const hasThreads = (): boolean => typeof SharedArrayBuffer === 'function'
 
 let opening: Promise<WasmDevice> | null = null
+let opened: WasmDevice | null = null
 
 /** The CPU of this thread, anew after it failed. */
 export const openWasm = (asked: readonly Candidate[]): Promise<WasmDevice> => {
-  opening ??= WasmDevice.open(asked).catch((error) => {
-    opening = null
-    throw error
-  })
+  opening ??= WasmDevice.open(asked).then(
+    (device) => {
+      opened = device
+      return device
+    },
+    (error) => {
+      opening = null
+      throw error
+    },
+  )
   return opening
 }

@@ -83,12 +83,12 @@ export class WasmProgram implements Executable {
       env: { memory: device.memory, host: (index: number) => self.deref()!.#onHost(index) },
     })
     this.#run = exports.run as Entry
-    if (isShared) device.threads.announce(this.#id, made, frame.sync)
+    if (isShared) device.threads.announce(this.#id, made)
     const regions = [this.#frame, ...this.#tables]
     const id = this.#id
     forgotten.register(this, () => {
       for (const region of regions) device.give(region)
-      if (isShared) device.threads.announce(id, null, 0)
+      if (isShared) device.threads.announce(id, null)
     })
   }
 
@@ -152,15 +152,17 @@ export class WasmProgram implements Executable {
         frame.starts.table,
       )
       words[frame.scratch] = own
-      words[frame.sync] = this.#frame.address + 4 * frame.words
+      const waits = this.#frame.address + 4 * frame.words
+      words[frame.sync] = waits
       this.#done = []
       this.#wrong = null
       this.#timer = timer
       const began = performance.now()
-      if (threads > 1) device.threads.begin(this.#id, this.#frame.address, threads)
+      if (threads > 1) device.threads.begin(this.#id, this.#frame.address, waits)
       try {
         this.#run(0, threads, this.#frame.address)
       } catch (error) {
+        if (threads > 1) device.threads.release(waits)
         throw device.fail('trap', (error as Error).message)
       }
       device.ran(dispatches)

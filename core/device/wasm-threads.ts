@@ -3,14 +3,14 @@
 
 import type { WasmMemory } from './webassembly.ts'
 
-/** The words by which runs are announced: the number of the run, the program, its frame, the threads of it, those that are ready. */
+/** The words by which runs are announced: the number of the run, the program, its frame, what it waits by; and the threads that are ready. */
 export const controlWords = 5
-const [run, program, frame, threads, ready] = [0, 1, 2, 3, 4]
+const [run, program, frame, sync, ready] = [0, 1, 2, 3, 4]
 
 /** What a thread does, in a file of its own so to speak. `thread` counts from 1: the first is the one that asks. */
 const code = `
 const { parentPort, receiveMessageOnPort, workerData } = require('node:worker_threads')
-const { memory, control, thread } = workerData
+const { memory, control, thread, threads } = workerData
 const programs = new Map()
 const word = (k) => Atomics.load(new Int32Array(memory.buffer), control / 4 + k)
 let seen = word(${run})
@@ -18,23 +18,17 @@ Atomics.add(new Int32Array(memory.buffer), control / 4 + ${ready}, 1)
 for (;;) {
   Atomics.wait(new Int32Array(memory.buffer), control / 4 + ${run}, seen)
   seen = word(${run})
-  for (let next; (next = receiveMessageOnPort(parentPort)) !== undefined; ) {
-    const { id, module, sync } = next.message
-    if (module === null) programs.delete(id)
-    else {
-      const { exports } = new WebAssembly.Instance(module, { env: { memory, host: () => {} } })
-      programs.set(id, { run: exports.run, sync })
-    }
-  }
-  if (thread >= word(${threads})) continue
-  const [{ run, sync }, frame] = [programs.get(word(${program})), word(${frame})]
   try {
-    run(thread, word(${threads}), frame)
+    for (let next; (next = receiveMessageOnPort(parentPort)) !== undefined; ) {
+      const { id, module } = next.message
+      if (module === null) programs.delete(id)
+      else programs.set(id, new WebAssembly.Instance(module, { env: { memory, host: () => {} } }).exports.run)
+    }
+    programs.get(word(${program}))(thread, threads, word(${frame}))
   } catch {
-    const words = new Int32Array(memory.buffer)
-    const at = words[frame / 4 + sync] / 4
-    Atomics.store(words, at + 2, 1)
-    Atomics.notify(words, at + 1)
+    const at = word(${sync}) / 4
+    Atomics.store(new Int32Array(memory.buffer), at + 2, 1)
+    Atomics.notify(new Int32Array(memory.buffer), at + 1)
   }
 }
 `
@@ -42,6 +36,7 @@ for (;;) {
 interface Thread {
   postMessage(message: unknown): void
   unref(): void
+  terminate(): unknown
 }
 
 export class Threads {
@@ -60,7 +55,10 @@ export class Threads {
     if (count > 1) {
       const { Worker } = await import('node:worker_threads')
       for (let thread = 1; thread < count; thread++) {
-        const worker = new Worker(code, { eval: true, workerData: { memory, control, thread } })
+        const worker = new Worker(code, {
+          eval: true,
+          workerData: { memory, control, thread, threads: count },
+        })
         worker.unref()
         made.#others.push(worker)
       }
@@ -73,9 +71,10 @@ export class Threads {
     return 1 + this.#others.length
   }
 
-  /** Threads that can run a program now, the one that asks included. */
+  /** Threads that run a program now: all, once they are ready, or the one that asks. */
   get count(): number {
-    return 1 + Atomics.load(this.#words, this.#control / 4 + ready)
+    const others = Atomics.load(this.#words, this.#control / 4 + ready)
+    return others === this.#others.length ? this.most : 1
   }
 
   get #words(): Int32Array {
@@ -83,18 +82,28 @@ export class Threads {
   }
 
   /** Tells all threads of a module; null if it is not needed any more. */
-  announce(id: number, module: object | null, sync: number): void {
-    for (const thread of this.#others) thread.postMessage({ id, module, sync })
+  announce(id: number, module: object | null): void {
+    for (const thread of this.#others) thread.postMessage({ id, module })
   }
 
-  /** Lets the others begin a run. */
-  begin(id: number, at: number, count: number): void {
+  /** Lets the others begin a run, with the address of the words by which they wait for each other. */
+  begin(id: number, at: number, waits: number): void {
     const [words, first] = [this.#words, this.#control / 4]
     Atomics.store(words, first + program, id)
     Atomics.store(words, first + frame, at)
-    Atomics.store(words, first + threads, count)
+    Atomics.store(words, first + sync, waits)
     Atomics.add(words, first + run, 1)
     Atomics.notify(words, first + run)
+  }
+
+  /** Frees those that wait for a thread that failed. */
+  release(waits: number): void {
+    Atomics.store(this.#words, waits / 4 + 2, 1)
+    Atomics.notify(this.#words, waits / 4 + 1)
+  }
+
+  close(): void {
+    for (const thread of this.#others) thread.terminate()
   }
 }
 

@@ -6,6 +6,7 @@ import { llama } from 'cotangent/models'
 import { causalLoss } from 'cotangent/nn'
 import { applyUpdates, chain, clipByGlobalNorm, lionw } from 'cotangent/optim'
 import { rasa } from 'cotangent/peft'
+import { openWasm } from '../../core/device/wasm-device.ts'
 
 const config: llama.LlamaConfig = {
   vocabularySize: 96,
@@ -46,6 +47,10 @@ const train = jit((adapter: Adapter, state: State, base: llama.LlamaParams, toke
   return [value, applyUpdates(adapter, updates), next] as const
 })
 
+// With fewer threads than asked for the bits would be those of fewer.
+const { threads } = await openWasm([])
+while (threads.count < threads.most) await new Promise((resolve) => setTimeout(resolve, 5))
+
 const losses: number[] = []
 for (let step = 0; step < 20; step++) {
   const [value, ...next] = train(adapter, state, base, tokens)
@@ -54,4 +59,4 @@ for (let step = 0; step < 20; step++) {
 }
 const hash = createHash('sha256')
 for (const value of tree.leaves(adapter) as Value[]) hash.update(new Uint8Array((await value.data()).buffer))
-console.log(JSON.stringify({ losses, adapter: hash.digest('hex') }))
+console.log(JSON.stringify({ threads: threads.count, training: { losses, adapter: hash.digest('hex') } }))

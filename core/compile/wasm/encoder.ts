@@ -98,7 +98,7 @@ function encode(bytes: Bytes, [name, ...numbers]: Instruction): void {
   else if (follows === 'memories') {
     bytes.byte(0)
     bytes.byte(0)
-  } else if (follows === 'zero') bytes.byte(0)
+  }
 }
 
 /** A section: its number, and how many of what it has. */

@@ -13,7 +13,6 @@ type Follows =
   | 'lanes'
   | 'vector'
   | 'memories'
-  | 'zero'
 
 /** An instruction's name and its numbers. */
 export type Instruction = readonly [name: string, ...numbers: number[]]
@@ -51,7 +50,6 @@ const others: Readonly<Record<string, readonly [takes: number, gives: boolean]>>
   'memory.atomic.notify': [2, true],
   'memory.atomic.wait32': [3, true],
   'i32.atomic.rmw.add': [2, true],
-  'atomic.fence': [0, false],
   'v128.bitselect': [3, true],
   'i8x16.shuffle': [2, true],
   'i64.const': [0, true],
@@ -59,7 +57,7 @@ const others: Readonly<Record<string, readonly [takes: number, gives: boolean]>>
 }
 
 const binary =
-  /\.(?:add|sub|mul|div|div_s|div_u|rem_s|rem_u|and|or|xor|shl|shr_s|shr_u|min|max|pmin|pmax|(?:min|max)_[su]|eq|ne|lt|le|(?:lt|le|ge)_[su]|replace_lane|load32_lane)$/
+  /\.(?:add|sub|mul|div|div_s|div_u|rem_s|rem_u|and|or|xor|shl|shr_s|shr_u|min|max|pmin|pmax|(?:min|max)_[su]|eq|ne|lt|le|(?:lt|le)_[su]|replace_lane|load32_lane)$/
 
 function stackOf(name: string): readonly [takes: number, gives: boolean] {
   const known = others[name]
@@ -89,7 +87,6 @@ define('nothing', null, {
   'i32.ne': 0x47,
   'i32.lt_s': 0x48,
   'i32.lt_u': 0x49,
-  'i32.ge_u': 0x4f,
   'i32.le_s': 0x4c,
   'i32.le_u': 0x4d,
   'f32.eq': 0x5b,
@@ -121,8 +118,10 @@ define('nothing', null, {
   'f32.sub': 0x93,
   'f32.mul': 0x94,
   'f32.div': 0x95,
-  'f32.min': 0x96,
-  'f32.max': 0x97,
+  'i64.extend_i32_u': 0xad,
+  'i64.mul': 0x7e,
+  'i64.div_u': 0x80,
+  'i32.wrap_i64': 0xa7,
   'f32.convert_i32_s': 0xb2,
   'f32.convert_i32_u': 0xb3,
   'i32.reinterpret_f32': 0xbc,
@@ -159,7 +158,6 @@ define('vector', 0xfd, { 'v128.const': 0x0c })
 define('lanes', 0xfd, { 'i8x16.shuffle': 0x0d })
 define('memory lane', 0xfd, {
   'v128.load32_lane': 0x56,
-  'v128.store32_lane': 0x5a,
   'v128.store64_lane': 0x5b,
 })
 define('lane', 0xfd, {
@@ -186,7 +184,6 @@ define('nothing', 0xfd, {
   'v128.or': 0x50,
   'v128.xor': 0x51,
   'v128.bitselect': 0x52,
-  'v128.any_true': 0x53,
   'i8x16.popcnt': 0x62,
   'f32x4.ceil': 0x67,
   'f32x4.floor': 0x68,
@@ -227,7 +224,6 @@ define('memory', 0xfe, {
   'i32.atomic.store': 0x17,
   'i32.atomic.rmw.add': 0x1e,
 })
-define('zero', 0xfe, { 'atomic.fence': 0x03 })
 define('i32', null, { 'i64.const': 0x42 })
 
 /** The code of an instruction, or an error that names it. */

@@ -253,11 +253,10 @@ export function writeProduct(writer: Writer, nest: ProductNest, store: Store, { 
             if (lanes === 1 || areNeighbours(places)) store(k, places[0]!, values)
             else
               for (const [lane, place] of places.entries()) {
-                const value = writer.widen(writer.spell(values), 'f32')
-                const one = scalar.reduced(values[0]!.dtype)
-                const isFloat = values[0]!.dtype === 'f32'
-                const wide = isFloat ? value : writer.widen(writer.spell(values), values[0]!.dtype)
-                const type = isFloat ? 'f32' : 'i32'
+                const { dtype } = values[0]!
+                const one = scalar.reduced(dtype)
+                const wide = writer.widen(writer.spell(values), dtype)
+                const type = dtype === 'f32' ? 'f32' : 'i32'
                 writer.define(
                   one,
                   writer.make(type, 1, writer.depth, getter(wide), [`${type}x4.extract_lane`, lane]),

@@ -184,6 +184,12 @@ export function programOf(
   const wait: Instruction[] = [...word(sync), ['local.get', threads], ['call', barrierFunction]]
   const mine = local()
   const first: Instruction[] = [['local.get', thread], ['i32.eqz'], ['if']]
+  /** Code that runs if a word is not zero: all threads have read it before anybody goes on, and may write there. */
+  const guarded = (address: Address, code: readonly Instruction[]): Instruction[] => {
+    const isTrue = local()
+    const read: Instruction[] = [...address, ['i32.load', 0], ['local.set', isTrue], ...wait]
+    return [...read, ['local.get', isTrue], ['if'], ...code, ['end']]
+  }
   const keep = (address: Address): { readonly local: number; readonly set: Instruction[] } => {
     const kept = local()
     return { local: kept, set: [...address, ['local.set', kept]] }
@@ -217,10 +223,13 @@ export function programOf(
             : [
                 ['local.get', thread],
                 ...(next === 0 ? [] : ([['i32.const', next], ['i32.add']] as Instruction[])),
-                ['i32.const', step.units],
-                ['i32.mul'],
+                ['i64.extend_i32_u'],
+                ['i64.const', step.units],
+                ['i64.mul'],
                 ['local.get', threads],
-                ['i32.div_u'],
+                ['i64.extend_i32_u'],
+                ['i64.div_u'],
+                ['i32.wrap_i64'],
               ]
         const arrays = step.isGuarded
           ? [step.inputs.at(-1)!, ...step.outputs, ...step.inputs.slice(0, -1)]
@@ -258,7 +267,7 @@ export function programOf(
           ['end'],
           ...wait,
         ]
-        return step.guard === null ? code : [...at(step.guard), ['i32.load', 0], ['if'], ...code, ['end']]
+        return step.guard === null ? code : guarded(at(step.guard), code)
       }
       const { turns, body, guard, stateBytes } = step
       const kept = (places: readonly Place[]): { readonly locals: number[]; readonly set: Instruction[] } => {
@@ -320,6 +329,7 @@ export function programOf(
                 ['i32.load', 0],
                 ['br_if', 0],
                 ['end'],
+                ...wait, // until all have seen the condition
               ]
             : [
                 ['i32.const', turns],
@@ -345,8 +355,7 @@ export function programOf(
               ['end'],
             ],
       )
-      if (guard === null) return [...setup, ...loop, ...ending]
-      return [...setup, ...at(guard), ['i32.load', 0], ['if'], ...loop, ['end'], ...ending]
+      return [...setup, ...(guard === null ? loop : guarded(at(guard), loop)), ...ending]
     })
   }
   const top: Addresses = {
