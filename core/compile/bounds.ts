@@ -5,8 +5,17 @@ import type { Scalar } from '../scalar.ts'
 
 const most = 2 ** 32 - 1
 
+/** What is known already: a part of an expression may occur in it many times over. */
+const known = new WeakMap<Scalar, number>()
+
 /** A number that a u32 never exceeds, as far as its expression tells. */
 export function largestValue(x: Scalar): number {
+  const bound = known.get(x) ?? boundOf(x)
+  known.set(x, bound)
+  return bound
+}
+
+function boundOf(x: Scalar): number {
   if (x.kind === 'constant') return x.value >>> 0
   if (x.kind === 'position') return largest(x.index)
   if (x.kind !== 'apply' || x.dtype !== 'u32') return most
