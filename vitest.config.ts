@@ -37,7 +37,7 @@ const aboutAdapters = [
 const once = [
   'test/core/numpy.test.ts',
   'test/device/wasm.test.ts',
-  'test/examples/{finetune,docs}*.test.ts',
+  'test/examples/finetune.test.ts',
   'test/laws/programs.{fusion,meaning}.test.ts',
   'test/package/**',
 ]

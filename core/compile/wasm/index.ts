@@ -7,12 +7,12 @@ import type { Var } from '../../graph.ts'
 import type { Scalar } from '../../scalar.ts'
 import * as scalar from '../../scalar.ts'
 import type { Fold, Kernel, MapNest, ReduceNest, ScatterNest } from '../kernels.ts'
+import { areNeighbours, gainOf, vectorWidth } from '../lanes.ts'
 import type { Func } from './encoder.ts'
 import { toHalf } from './halves.ts'
 import { writePairs } from './pairs.ts'
 import { writeProduct } from './product.ts'
 import {
-  areNeighbours,
   fromParam,
   getter,
   type Source,
@@ -20,7 +20,6 @@ import {
   toParam,
   type Units,
   type Value,
-  vectorWidth,
   type Work,
   Writer,
 } from './writer.ts'
@@ -115,20 +114,6 @@ const extentOf = ({ slices }: Kernel, variable: Var): number =>
 const lanesOf = (name: string, turns: number): Affine[] =>
   [0, 1, 2, 3].map((lane) => plus(times(loop(name, turns), vectorWidth), whole(lane)))
 
-/** The lesser of two values. */
-const lesser = (writer: Writer, a: Value, b: Value): Value =>
-  writer.make(
-    'i32',
-    1,
-    Math.max(a.depth, b.depth),
-    getter(a),
-    getter(b),
-    getter(a),
-    getter(b),
-    ['i32.lt_u'],
-    ['select'],
-  )
-
 /** Stores what some lanes have for each output. */
 function storeLanes(
   lanes: readonly Affine[],
@@ -150,7 +135,7 @@ function writeMap(writer: Writer, { size, element }: MapNest, store: Store, { fr
   const some = (places: readonly Affine[]): void =>
     storeLanes(places, element, (k, lanes) => store(k, places[0]!, lanes))
   if (fours > 0) {
-    const end = rest === 0 ? to : lesser(writer, to, writer.constant(fours, 'i32'))
+    const end = rest === 0 ? to : writer.lesser(to, writer.constant(fours, 'i32'))
     writer.range('i', from, end, () => some(lanesOf('i', fours)))
   }
   if (rest > 0) {
@@ -160,27 +145,6 @@ function writeMap(writer: Writer, { size, element }: MapNest, store: Store, { fr
     )
   }
   return { units }
-}
-
-/** How many more loads of neighbours than of scattered elements four lanes have. */
-function gainOf(lanes: readonly Scalar[]): number {
-  const seen = new Set<string>()
-  const visit = (lanes: readonly Scalar[]): number => {
-    const [first] = lanes as [Scalar]
-    if (seen.has(first.key)) return 0
-    seen.add(first.key)
-    if (first.kind === 'load') {
-      const offsets = lanes.map((lane) => (lane as typeof first).offset)
-      if (offsets.every(({ key }) => key === offsets[0]!.key)) return 0
-      return areNeighbours(offsets) ? 1 : -1
-    }
-    if (first.kind !== 'apply') return 0
-    return first.args.reduce(
-      (sum, _, k) => sum + visit(lanes.map((lane) => (lane as typeof first).args[k]!)),
-      0,
-    )
-  }
-  return visit(lanes)
 }
 
 /** A unit is a row, which goes by four elements a turn; or four rows; or a row one by one. */
@@ -194,7 +158,15 @@ function writeReduce(writer: Writer, nest: ReduceNest, store: Store, { from, to 
   ]
   const hasEach = each(index, loop('r', Math.max(turns, 1)), results).length > 0
   const gain = (lanes: readonly (readonly Scalar[])[]): number =>
-    lanes[0]!.reduce((sum, _, k) => sum + gainOf(lanes.map((lane) => lane[k]!)), 0)
+    lanes[0]!.reduce(
+      (sum, _, k) =>
+        sum +
+        gainOf(
+          lanes.map((lane) => lane[k]!),
+          areNeighbours,
+        ),
+      0,
+    )
   const [fours, rest] = [Math.floor(turns / vectorWidth), turns % vectorWidth]
   const along = fours > 0 && gain(lanesOf('r', fours).map((turn) => ofTurn(index, turn))) > 0
   const across =
@@ -294,7 +266,7 @@ function writeFold(writer: Writer, fold: Fold, turns: number, lanes: readonly Sc
     (block) => {
       const part = start()
       const end = writer.sum(block, writer.constant(blockOfTurns, 'i32'))
-      writer.range('r', block, lesser(writer, end, writer.constant(turns, 'i32')), () => turn(part))
+      writer.range('r', block, writer.lesser(end, writer.constant(turns, 'i32')), () => turn(part))
       accumulate(writer, fold, total, part)
     },
     blockOfTurns,
@@ -351,8 +323,7 @@ function writeScatter(
     const at = (place: Affine, part: Affine): Affine =>
       plus(times(plus(times(batch, extent), place), inner), part)
     const first = writer.index(times(remainder(unit, strips), length))
-    const end = lesser(
-      writer,
+    const end = writer.lesser(
       writer.sum(first, writer.constant(length, 'i32')),
       writer.constant(extent, 'i32'),
     )

@@ -5,17 +5,9 @@ import { type Affine, indexFrom, loop, plus, quotient, remainder, times, whole }
 import type { Scalar } from '../../scalar.ts'
 import * as scalar from '../../scalar.ts'
 import type { PairsNest } from '../kernels.ts'
+import { vectorWidth } from '../lanes.ts'
 import type { Instruction } from './instructions.ts'
-import {
-  getter,
-  type Store,
-  scratchParam,
-  type Units,
-  type Value,
-  vectorWidth,
-  type Work,
-  type Writer,
-} from './writer.ts'
+import { getter, type Store, scratchParam, type Units, type Value, type Work, type Writer } from './writer.ts'
 
 /** Below every score; finite, so that differences are. */
 const lowest = -2.3819763e38
@@ -69,17 +61,7 @@ export function writePairs(writer: Writer, nest: PairsNest, store: Store, { from
   const set = (to: Value, ...code: readonly Instruction[]): void =>
     writer.write(...code, ['local.set', to.local])
   /** Where the vector of a counter lies in the thread's memory. */
-  const placeOf = (counter: Value): Value =>
-    writer.make(
-      'i32',
-      1,
-      writer.depth,
-      getter(counter),
-      ['i32.const', vectorBytes],
-      ['i32.mul'],
-      getter(own),
-      ['i32.add'],
-    )
+  const placeOf = (counter: Value): Value => writer.partOf(own, counter, vectorBytes)
   const zero: Instruction = ['v128.const', 0]
   const lowestBits = new Uint32Array(Float32Array.of(lowest).buffer)[0]!
 
@@ -151,17 +133,7 @@ export function writePairs(writer: Writer, nest: PairsNest, store: Store, { from
         ['i32.const', 1],
         ['i32.add'],
       )
-      last = writer.make(
-        'i32',
-        1,
-        depth,
-        getter(end),
-        getter(all),
-        getter(end),
-        getter(all),
-        ['i32.lt_u'],
-        ['select'],
-      )
+      last = writer.lesser(end, all)
     }
 
     writer.loop('turn', turns, () =>

@@ -5,18 +5,9 @@ import { type Affine, indexFrom, loop, plus, quotient, remainder, times, whole }
 import type { Scalar } from '../../scalar.ts'
 import * as scalar from '../../scalar.ts'
 import type { ProductNest, Sum } from '../kernels.ts'
+import { areNeighbours, vectorWidth } from '../lanes.ts'
 import type { Instruction } from './instructions.ts'
-import {
-  areNeighbours,
-  getter,
-  type Store,
-  scratchParam,
-  type Units,
-  type Value,
-  vectorWidth,
-  type Work,
-  type Writer,
-} from './writer.ts'
+import { getter, type Store, scratchParam, type Units, type Value, type Work, type Writer } from './writer.ts'
 
 /** Rows and columns of a tile. */
 const tallest = 4
@@ -90,16 +81,7 @@ export function writeProduct(writer: Writer, nest: ProductNest, store: Store, { 
 
   const pack = ({ depth, rhs }: Sum, panel: number): void =>
     writer.loop('k', depth, (k) => {
-      const at = writer.make(
-        'i32',
-        1,
-        writer.depth,
-        getter(k),
-        ['i32.const', 4 * width],
-        ['i32.mul'],
-        getter(own),
-        ['i32.add'],
-      )
+      const at = writer.partOf(own, k, 4 * width)
       for (const quad of range(quads)) {
         const lanes = lanesOf(whole(quad * vectorWidth)).map((side) =>
           rhs(b, columnAt(side), loop('k', depth)),
@@ -112,11 +94,7 @@ export function writeProduct(writer: Writer, nest: ProductNest, store: Store, { 
   const tile = loop('m', down)
   const firstRow = firstOf(tile, down, rows, height)
 
-  /** Four lanes of one element; a load of it takes no more than a load. */
-  const splat = (element: Scalar): Value => {
-    const value = writer.spell([element])
-    return writer.widen(value, 'f32')
-  }
+  const splat = (element: Scalar): Value => writer.widen(writer.spell([element]), 'f32')
   const zeros = (count: number): number[] =>
     range(count).map(() => {
       const local = writer.local('v128')
@@ -136,7 +114,7 @@ export function writeProduct(writer: Writer, nest: ProductNest, store: Store, { 
       const offsets = lanes.flatMap((lane) => (lane.kind === 'load' ? [lane.offset] : []))
       return offsets.length === vectorWidth && areNeighbours(offsets)
     }
-    const turn = plus(times(loop('k', Math.max(depth / steps, 1)), steps), whole(0))
+    const turn = times(loop('k', Math.max(depth / steps, 1)), steps)
     const dots = !packs && steps === vectorWidth && inVectors(along(turn).map((k) => right(whole(0), k)))
     if (dots) {
       // Few rows: four steps of the depth at a time, of each column of a few.
@@ -175,18 +153,7 @@ export function writeProduct(writer: Writer, nest: ProductNest, store: Store, { 
     }
     const locals = zeros(height * quads)
     writer.loop('k', depth / steps, (k) => {
-      const packed = packs
-        ? writer.make(
-            'i32',
-            1,
-            writer.depth,
-            getter(k),
-            ['i32.const', 4 * width * steps],
-            ['i32.mul'],
-            getter(own),
-            ['i32.add'],
-          )
-        : own
+      const packed = packs ? writer.partOf(own, k, 4 * width * steps) : own
       for (const step of range(steps)) {
         const ys = range(quads).map((quad): Value => {
           if (packs)
@@ -279,20 +246,7 @@ export function writeProduct(writer: Writer, nest: ProductNest, store: Store, { 
     const first = writer.index(times(part, each))
     const end = writer.sum(first, writer.constant(each, 'i32'))
     const all = writer.constant(down, 'i32')
-    const last =
-      down % each === 0
-        ? end
-        : writer.make(
-            'i32',
-            1,
-            writer.depth,
-            getter(end),
-            getter(all),
-            getter(end),
-            getter(all),
-            ['i32.lt_u'],
-            ['select'],
-          )
+    const last = down % each === 0 ? end : writer.lesser(end, all)
     writer.range('m', first, last, tiles)
   })
   return { units, scratch }

@@ -6,11 +6,10 @@ import { type DType, isHalf, type MachineType } from '../../dtype.ts'
 import type { Scalar } from '../../scalar.ts'
 import * as scalar from '../../scalar.ts'
 import { largestValue } from '../bounds.ts'
+import { areNeighbours, vectorWidth } from '../lanes.ts'
 import type { LocalType } from './encoder.ts'
 import { fromHalf, toHalf } from './halves.ts'
 import type { Instruction } from './instructions.ts'
-
-export const vectorWidth = 4
 
 /** A value: a constant, or what a local holds, which is known in the loops from `depth` on. */
 export interface Value {
@@ -64,18 +63,6 @@ const scalarType = (dtype: MachineType): 'f32' | 'i32' => (dtype === 'f32' ? 'f3
 /** Bytes of an element in memory. */
 const bytesOf = (dtype: DType): number => (isHalf(dtype) ? 2 : 4)
 
-/** Whether four offsets are neighbours. */
-export function areNeighbours(offsets: readonly Affine[]): boolean {
-  const [first, ...rest] = offsets as [Affine, ...Affine[]]
-  const sameTerms = (other: Affine): boolean =>
-    other.terms.length === first.terms.length &&
-    other.terms.every(({ atom, by }, k) => atom.key === first.terms[k]!.atom.key && by === first.terms[k]!.by)
-  return (
-    offsets.length === vectorWidth &&
-    rest.every((other, k) => other.offset === first.offset + k + 1 && sameTerms(other))
-  )
-}
-
 export class Writer {
   readonly locals: LocalType[] = []
   readonly #scopes: Scope[] = [{ code: [], keys: [] }]
@@ -117,11 +104,6 @@ export class Writer {
 
   constant(value: number, type: 'i32' | 'f32'): Value {
     return { type, width: 1, depth: 0, local: -1, constant: value }
-  }
-
-  /** Puts a value on the stack, where the writer is. */
-  push(value: Value): void {
-    this.write(getter(value))
   }
 
   /** A value in a local of its own, by instructions in the loop at `depth`. */
@@ -207,6 +189,18 @@ export class Writer {
     return this.make('i32', 1, Math.max(a.depth, b.depth), getter(a), getter(b), ['i32.add'])
   }
 
+  /** The lesser of two values. */
+  lesser(a: Value, b: Value): Value {
+    const parts = [getter(a), getter(b)]
+    return this.make('i32', 1, Math.max(a.depth, b.depth), ...parts, ...parts, ['i32.lt_u'], ['select'])
+  }
+
+  /** The place of a counter in an array at `base` whose parts have so many bytes. */
+  partOf(base: Value, counter: Value, bytes: number): Value {
+    const scaled: Instruction[] = [getter(counter), ['i32.const', bytes], ['i32.mul']]
+    return this.make('i32', 1, this.depth, ...scaled, getter(base), ['i32.add'])
+  }
+
   /** An index as an i32. */
   index(index: Affine): Value {
     return this.#plus(this.constant(0, 'i32'), '', index, true)
@@ -248,8 +242,7 @@ export class Writer {
         // What is read from data is kept within the array: nobody else does.
         if (largestValue(atom.value) < atom.extent) return value
         const most = this.constant(Math.max(atom.extent - 1, 0), 'i32')
-        const parts = [getter(value), getter(most)]
-        return this.make('i32', 1, value.depth, ...parts, ...parts, ['i32.lt_u'], ['select'])
+        return this.lesser(value, most)
       }
       const of = this.index(atom.of)
       const op = atom.kind === 'quotient' ? 'i32.div_u' : 'i32.rem_u'
@@ -502,8 +495,13 @@ const integers: Readonly<Record<string, string>> = {
   '!=': 'ne',
 }
 
-const unknown = (op: string, dtype: string): Error =>
-  new Error(`compile: there is no ${op} of ${dtype} here; this is a defect of the compiler`)
+/** The instruction of an operation of numbers or of vectors of them. */
+function named(names: Readonly<Record<string, string>>, op: string, of: string, dtype: string): Instruction {
+  const name = names[op]
+  if (name === undefined)
+    throw new Error(`compile: there is no ${op} of ${dtype} here; this is a defect of the compiler`)
+  return [`${of}.${name}`]
+}
 
 function scalarOperation(
   op: string,
@@ -530,9 +528,7 @@ function scalarOperation(
   if (op === 'max') return [b, a, a, b, [less], ['select']]
   if (from === 'f32') {
     if (op === 'fma') return [a, b, ['f32.mul'], c, ['f32.add']]
-    const name = floats[op]
-    if (name === undefined) throw unknown(op, from)
-    return [...args, [`f32.${name}`]]
+    return [...args, named(floats, op, 'f32', from)]
   }
   switch (op) {
     case 'not':
@@ -572,9 +568,7 @@ function scalarOperation(
       return [a, ['i32.const', 1], b, ...isZero, ...overflows, ['select'], [name]]
     }
   }
-  const name = integers[op]
-  if (name === undefined) throw unknown(op, from)
-  return [a, b, [`i32.${name}`]]
+  return [a, b, named(integers, op, 'i32', from)]
 }
 
 const oneBits = 0x3f800000
@@ -599,9 +593,7 @@ function vectorOperation(
     if (op === 'fma') return [a, b, ['f32x4.mul'], c, ['f32x4.add']]
     if (op === 'min') return [a, b, ['f32x4.pmin']]
     if (op === 'max') return [a, b, ['f32x4.pmax']]
-    const name = floats[op]
-    if (name === undefined) throw unknown(op, from)
-    return [...args, [`f32x4.${name}`]]
+    return [...args, named(floats, op, 'f32x4', from)]
   }
   const sign = from === 'i32' ? 's' : 'u'
   switch (op) {
@@ -628,7 +620,5 @@ function vectorOperation(
     case 'countOneBits':
       return [a, ['i8x16.popcnt'], ['i16x8.extadd_pairwise_i8x16_u'], ['i32x4.extadd_pairwise_i16x8_u']]
   }
-  const name = integers[op]
-  if (name === undefined) throw unknown(op, from)
-  return [a, b, [`i32x4.${name}`]]
+  return [a, b, named(integers, op, 'i32x4', from)]
 }

@@ -16,6 +16,7 @@ import type { Var } from '../../graph.ts'
 import type { Scalar } from '../../scalar.ts'
 import * as scalar from '../../scalar.ts'
 import type { Fold, Kernel, MapNest, ReduceNest, ScatterNest } from '../kernels.ts'
+import { gainOf, vectorWidth } from '../lanes.ts'
 import { functionsOf } from './halves.ts'
 import { writePairs } from './pairs.ts'
 import { writeProduct } from './product.ts'
@@ -32,7 +33,6 @@ import {
   storageType,
   type Target,
   typeName,
-  vectorWidth,
   Writer,
   widen,
 } from './writer.ts'
@@ -240,7 +240,15 @@ function writeReduce(writer: Writer, nest: ReduceNest, store: Store): Body {
   ]
   const hasEach = each(index, loop('r', turns), results).length > 0
   const gain = (lanes: readonly (readonly Scalar[])[]): number =>
-    lanes[0]!.reduce((sum, _, k) => sum + gainOf(lanes.map((lane) => lane[k]!)), 0)
+    lanes[0]!.reduce(
+      (sum, _, k) =>
+        sum +
+        gainOf(
+          lanes.map((lane) => lane[k]!),
+          isVector,
+        ),
+      0,
+    )
   const along =
     turns % vectorWidth === 0 && (hasEach || gain(lanesOf('r', turns).map((turn) => ofTurn(index, turn))) > 0)
   const across =
@@ -386,25 +394,4 @@ function writeScatter(writer: Writer, nest: ScatterNest, store: Store, target: T
     })
   })
   return { ...grid, storesVectors: () => width === vectorWidth }
-}
-
-/** Loads saved by taking four lanes at once: neighbours count for it, scattered elements against it. */
-function gainOf(lanes: readonly Scalar[]): number {
-  const seen = new Set<string>()
-  const visit = (lanes: readonly Scalar[]): number => {
-    const [first] = lanes as [Scalar]
-    if (seen.has(first.key)) return 0
-    seen.add(first.key)
-    if (first.kind === 'load') {
-      const offsets = lanes.map((lane) => (lane as typeof first).offset)
-      if (offsets.every(({ key }) => key === offsets[0]!.key)) return 0
-      return isVector(offsets) ? 1 : -1
-    }
-    if (first.kind !== 'apply') return 0
-    return first.args.reduce(
-      (sum, _, k) => sum + visit(lanes.map((lane) => (lane as typeof first).args[k]!)),
-      0,
-    )
-  }
-  return visit(lanes)
 }

@@ -5,8 +5,9 @@ import { type Affine, indexFrom, loop, plus, times, whole } from '../../affine.t
 import * as scalar from '../../scalar.ts'
 import { changesWith, type Scalar } from '../../scalar.ts'
 import type { PairsNest } from '../kernels.ts'
+import { vectorWidth } from '../lanes.ts'
 import type { Tiling } from './tiling.ts'
-import { type Body, isVector, type Store, vectorWidth, type Writer } from './writer.ts'
+import { type Body, isVector, type Store, type Writer } from './writer.ts'
 
 /** Below every score; finite, so that differences are. */
 const lowest = 'vec4<f32>(-2.3819763e38f)'

@@ -6,17 +6,10 @@ import { type Affine, indexFrom, loop, plus, quotient, remainder, times, whole }
 import type { Scalar } from '../../scalar.ts'
 import * as scalar from '../../scalar.ts'
 import type { ProductNest, Sum } from '../kernels.ts'
+import { vectorWidth } from '../lanes.ts'
 import { alike } from './alike.ts'
 import { gridOf, type Tiling, tileOf } from './tiling.ts'
-import {
-  type Body,
-  isVector,
-  quotientText,
-  remainderText,
-  type Store,
-  vectorWidth,
-  type Writer,
-} from './writer.ts'
+import { type Body, isVector, quotientText, remainderText, type Store, type Writer } from './writer.ts'
 
 const range = (n: number): number[] => Array.from({ length: n }, (_, k) => k)
 const part = 'xyzw'

@@ -6,8 +6,7 @@ import { type DType, isHalf, type MachineType, machineType } from '../../dtype.t
 import type { Half } from '../../halves.ts'
 import { changesWith, type Scalar } from '../../scalar.ts'
 import { largestValue } from '../bounds.ts'
-
-export const vectorWidth = 4
+import { areNeighbours, vectorWidth } from '../lanes.ts'
 
 /** A WGSL expression and its number of components. */
 export interface Spelled {
@@ -431,17 +430,8 @@ const isMultiple = (index: Affine): boolean =>
   index.offset % vectorWidth === 0 && index.terms.every(({ by }) => by % vectorWidth === 0)
 
 /** Whether four offsets are neighbours that begin at a multiple of four. */
-export function isVector(offsets: readonly Affine[]): boolean {
-  const [first, ...rest] = offsets as [Affine, ...Affine[]]
-  const sameTerms = (other: Affine): boolean =>
-    other.terms.length === first.terms.length &&
-    other.terms.every(({ atom, by }, k) => atom.key === first.terms[k]!.atom.key && by === first.terms[k]!.by)
-  return (
-    offsets.length === vectorWidth &&
-    isMultiple(first) &&
-    rest.every((other, k) => other.offset === first.offset + k + 1 && sameTerms(other))
-  )
-}
+export const isVector = (offsets: readonly Affine[]): boolean =>
+  isMultiple(offsets[0]!) && areNeighbours(offsets)
 
 /** A multiple of four, divided by four. */
 export const quarter = (index: Affine): Affine => quotient(index, vectorWidth)
